@@ -1,0 +1,182 @@
+"""The one error tree: what happened, and a hint that can be typed.
+
+Rules: lower case, no full stop, no secret in either text. Every library error is mapped to one of these at
+the border where it enters. The exit code travels with the error (0 clean, 1 findings, 2 usage, 3 could not).
+
+::
+
+    Error                       3
+    ├── UsageError              2   the operator's input is wrong
+    │   ├── SettingsError       2   nasos.toml, .env or environment
+    │   └── NameRefused         2   a secret or bot name outside the allowed alphabet
+    ├── FileRefused             3   wrong owner, mode or type of a listed file; disk full; read-only
+    ├── AlreadyRunning          3   another process holds the lock
+    ├── PlatformUnsupported     3   not Linux, or no wheel for this machine
+    ├── VaultError              3
+    │   ├── VaultUnreachable        no answer
+    │   ├── CertificateRefused      the server's certificate is not signed by the CA we hold
+    │   ├── VaultSealed
+    │   ├── VaultUninitialized
+    │   ├── VaultStandby
+    │   ├── RateLimited
+    │   ├── PermissionDenied        names capability and path
+    │   ├── CredentialRejected      wrong or used-up RoleID, SecretID or token
+    │   ├── SecretNotFound
+    │   ├── SecretDeleted           the version exists but is deleted or destroyed
+    │   ├── CheckAndSetMismatch     somebody wrote in between
+    │   ├── TooLarge
+    │   ├── OutcomeUnknown          a write whose answer was lost
+    │   ├── BootstrapRefused        the server is in a state that bootstrap must not touch
+    │   └── VaultRefused            anything else the server says no to
+    ├── TlsError                3   certificate or nginx configuration
+    ├── DatabaseError           3   PostgreSQL
+    ├── BotError                3   the bot or its configuration
+    ├── StackError              3
+    │   ├── PortTaken               names who holds it, where it can be told
+    │   └── ProgramFailed           a supervised program did not become healthy
+    └── LedgerError             3
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+EXIT_CLEAN: Final = 0
+EXIT_FINDINGS: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_FAILED: Final = 3
+
+
+class Error(Exception):
+    """Base of everything that nasos raises on purpose.
+
+    ``message`` says what happened; ``hint`` is a command or an edit that mends it.
+    """
+
+    exit_code: int = EXIT_FAILED
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class UsageError(Error):
+    """The operator's input is wrong; nothing was done."""
+
+    exit_code = EXIT_USAGE
+
+
+class SettingsError(UsageError):
+    """``nasos.toml``, ``.env`` or the environment cannot be understood."""
+
+
+class NameRefused(UsageError):
+    """A secret, bot or host name has characters that are not allowed."""
+
+
+class FileRefused(Error):
+    """A file has the wrong owner, mode or type, or could not be written."""
+
+
+class AlreadyRunning(Error):
+    """Another process holds the lock for this work."""
+
+
+class PlatformUnsupported(Error):
+    """This machine cannot run what was asked."""
+
+
+class VaultError(Error):
+    """Base of all Vault and OpenBao trouble."""
+
+
+class VaultUnreachable(VaultError):
+    """No usable answer from the server."""
+
+
+class CertificateRefused(VaultError):
+    """The server's certificate was refused; nothing was sent."""
+
+
+class VaultSealed(VaultError):
+    """The server is sealed."""
+
+
+class VaultUninitialized(VaultError):
+    """The server has never been initialized."""
+
+
+class VaultStandby(VaultError):
+    """The node is a standby that does not forward."""
+
+
+class RateLimited(VaultError):
+    """The server's quota refused the request."""
+
+
+class PermissionDenied(VaultError):
+    """The token's policies do not allow this capability on this path."""
+
+
+class CredentialRejected(VaultError):
+    """RoleID, SecretID or token is wrong, expired or used up."""
+
+
+class SecretNotFound(VaultError):
+    """Nothing is stored at this path."""
+
+
+class SecretDeleted(VaultError):
+    """The version exists but is deleted or destroyed."""
+
+
+class CheckAndSetMismatch(VaultError):
+    """The path has another version than the writer expected."""
+
+
+class TooLarge(VaultError):
+    """The value is larger than the server accepts."""
+
+
+class OutcomeUnknown(VaultError):
+    """A write whose answer was lost: it may or may not have been applied."""
+
+
+class BootstrapRefused(VaultError):
+    """The server is in a state that bootstrap must not touch."""
+
+
+class VaultRefused(VaultError):
+    """The server refused for a reason without a class of its own."""
+
+
+class TlsError(Error):
+    """A certificate or an nginx configuration cannot be used."""
+
+
+class DatabaseError(Error):
+    """PostgreSQL refused or cannot be reached."""
+
+
+class BotError(Error):
+    """The bot, its configuration or its environment is not usable."""
+
+
+class StackError(Error):
+    """The embedded stack could not do what was asked."""
+
+
+class PortTaken(StackError):
+    """A port that the stack needs is in use."""
+
+
+class ProgramFailed(StackError):
+    """A supervised program did not become healthy."""
+
+
+class LedgerError(Error):
+    """The ledger cannot be written or does not verify."""
