@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,9 +10,8 @@ pytest_plugins = ["fixtures.vault", "fixtures.postgres", "fixtures.stack"]
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the developer's own Vault, Cloudflare or nasos settings."""
     for name in list(os.environ):
         if name.startswith(("NASOS_", "VAULT_", "BAO_", "CLOUDFLARE_", "FREQTRADE_")):
             monkeypatch.delenv(name)
-    yield
