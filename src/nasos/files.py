@@ -30,7 +30,7 @@ PRIVATE_DIR: Final = 0o700
 def atomic_write(path: Path, content: bytes, mode: int = PRIVATE, owner: int | None = None) -> None:
     """Replace ``path`` by ``content``; after a crash either the old or the new file stands there.
 
-    ``owner`` is a uid (and equal gid) for files of a service that runs as its own user; only root may give it.
+    ``owner`` is a uid for files of a service that runs as its own user; only root may give it.
 
     Raises:
         FileRefused: The directory is missing, the disk is full or read-only, or the path cannot be written.
@@ -42,7 +42,7 @@ def atomic_write(path: Path, content: bytes, mode: int = PRIVATE, owner: int | N
         try:
             os.fchmod(fd, mode)
             if owner is not None:
-                os.fchown(fd, owner, owner)
+                os.fchown(fd, owner, -1)
             _write_all(fd, content)
             os.fsync(fd)
         finally:
@@ -95,7 +95,7 @@ def private_directory(path: Path, owner: int | None = None, mode: int = PRIVATE_
         if not stat.S_ISDIR(status.st_mode):
             raise FileRefused(f"{path} is not a directory", f'"ls -ld {path}" shows what it is')
         if owner is not None and status.st_uid != owner:
-            os.chown(path, owner, owner)
+            os.chown(path, owner, -1)
         elif owner is None and status.st_uid != os.geteuid():
             raise FileRefused(
                 f"{path} belongs to uid {status.st_uid}, not to you (uid {os.geteuid()})",
@@ -135,7 +135,7 @@ def read_private(path: Path, limit: int = 1 << 20) -> bytes:
     return content
 
 
-def anonymous_file(name: str, content: bytes, mode: int = 0o400) -> int:
+def anonymous_file(name: str, content: bytes, mode: int = 0o400, owner: int | None = None) -> int:
     """A memfd with ``content``: a file descriptor that the caller owns; no path, no disk.
 
     The descriptor is close-on-exec; hand it on with ``pass_fds``.
@@ -143,6 +143,8 @@ def anonymous_file(name: str, content: bytes, mode: int = 0o400) -> int:
     fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         os.fchmod(fd, mode)
+        if owner is not None:
+            os.fchown(fd, owner, -1)
         _write_all(fd, content)
         os.lseek(fd, 0, os.SEEK_SET)
     except OSError:

@@ -1,1 +1,14 @@
-"""stack."""
+"""The embedded one-machine stack: real servers, supervised, each under its own credential.
+
+==================  ======================================================================
+``binaries``        where the programs are; pinned digests
+``home``            the state directory: record, ports, directories, owners, unseal key
+``users``           one uid per service when run as root
+``postgres``        cluster, TLS, roles whose passwords are in Vault
+``programs``        what runs, in which order, with which command line
+``supervisor``      supervisord: start, ask, stop; ends what a killed supervisor left behind
+``health``          proven health, not a live pid
+``sequence``        ``up`` and ``down``
+``demo_exchange``   a synthetic market on loopback
+==================  ======================================================================
+"""

@@ -1,0 +1,104 @@
+#!/bin/sh
+# Sets up and starts the whole secured bot on this machine: no Docker, no root, no account. Safe to run again.
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+needed_mb=2500 # both virtual environments (1.1 GB), download cache, state with room to grow
+
+usage() {
+    cat <<'TEXT'
+usage: ./scripts/setup_security.sh [--port PORT]
+
+Installs the locked dependencies into this checkout and starts OpenBao (Vault), PostgreSQL, the trading bot
+on a synthetic market, and nginx on HTTPS. Run it again at any time; it goes on where it stopped.
+
+  --port PORT   HTTPS port (default 8443); the five ports after it are used on loopback
+  -h, --help    this text
+
+Afterwards: ./nasos status, ./nasos down, ./scripts/security_test.sh
+TEXT
+}
+
+fail() {
+    echo "nasos: error: $1" >&2
+    [ -z "${2:-}" ] || echo "nasos: hint: $2" >&2
+    exit "${3:-3}"
+}
+
+step() { printf '[%s/4] %s\n' "$1" "$2" >&2; }
+
+port=
+while [ $# -gt 0 ]; do
+    case $1 in
+    -h | --help)
+        usage
+        exit 0
+        ;;
+    --port)
+        [ $# -ge 2 ] || fail '--port needs a number' './scripts/setup_security.sh --port 8443' 2
+        port=$2
+        shift 2
+        ;;
+    --port=*)
+        port=${1#--port=}
+        shift
+        ;;
+    *) fail "unknown argument $1" './scripts/setup_security.sh --help' 2 ;;
+    esac
+done
+case $port in
+*[!0-9]*) fail "--port $port is not a number" './scripts/setup_security.sh --port 8443' 2 ;;
+esac
+
+[ "$(uname -s)" = Linux ] || fail "$(uname -s) is not supported, only Linux is" 'use a Linux machine or a virtual one'
+case $(uname -m) in
+x86_64 | aarch64) ;;
+*) fail "no servers are packaged for $(uname -m)" 'use x86_64, or bring your own Vault and PostgreSQL (docs/vault.md)' ;;
+esac
+
+free_mb=$(df -Pm "$root" | awk 'NR == 2 { print $4 }')
+if [ ! -x "$root/.venv-bot/bin/python" ] && [ "$free_mb" -lt "$needed_mb" ]; then
+    fail "$free_mb MB are free in $root, $needed_mb MB are needed" "df -h $root"
+fi
+
+# As root every service has a user of its own, which must be able to execute this interpreter too.
+runs() {
+    if [ "$(id -u)" = 0 ]; then
+        setpriv --reuid=65534 --regid=65534 --clear-groups "$1" -c "$2" 2>/dev/null
+    else
+        "$1" -c "$2" 2>/dev/null
+    fi
+}
+
+step 1 'looking for Python 3.11 or newer'
+python=
+for name in python3 /usr/bin/python3 python3.13 python3.12 python3.11; do
+    candidate=$(command -v "$name" || true)
+    [ -n "$candidate" ] || continue
+    # The interpreter itself, not a version switcher's shim in front of it.
+    candidate=$("$candidate" -c 'import sys; print(sys.executable)' 2>/dev/null) || continue
+    if runs "$candidate" 'import sys, ssl; sys.exit(not (3, 11) <= sys.version_info < (3, 15))'; then
+        python=$candidate
+        break
+    fi
+done
+[ -n "$python" ] || fail 'no Python from 3.11 to 3.14 was found that this user (as root: any user) may run' \
+    'apt-get install python3 python3-venv'
+
+step 2 'installing the locked dependencies'
+uv=$(sh "$root/scripts/lib/uv.sh" "$python")
+export UV_PYTHON_DOWNLOADS=never
+install() {
+    UV_PROJECT_ENVIRONMENT=$1
+    export UV_PROJECT_ENVIRONMENT
+    shift
+    # Not the developer's group, but if it is installed already it stays.
+    "$uv" sync --project "$root" --quiet --frozen --inexact --python "$python" "$@" ||
+        fail 'the dependencies could not be installed' 'run the command again; finished downloads are kept'
+}
+install "$root/.venv" --extra embedded
+step 3 'installing the bot into its own environment'
+install "$root/.venv-bot" --no-editable --extra bot --group freqtrade
+unset UV_PROJECT_ENVIRONMENT
+
+step 4 'starting the stack'
+exec "$root/nasos" up ${port:+--port "$port"}

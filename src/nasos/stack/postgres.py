@@ -1,0 +1,232 @@
+"""PostgreSQL: a cluster that speaks TLS and SCRAM only, and roles whose passwords are in Vault.
+
+Rules:
+
+* A password is in Vault before the server hears of it, and travels as a SCRAM verifier made here: a plain
+  ``ALTER ROLE ... PASSWORD`` would show it in the server's log and in ``pg_stat_statements``.
+* Two LOGIN roles per bot, members of one NOLOGIN owner with ``SET role``: whichever of them makes a table, the
+  owner has it, so that rotation can alternate between them (measured: without it the second role may not read).
+* The cluster appears whole: ``initdb`` works in a temporary directory that is renamed at the end.
+* No unix socket, no ``local`` line, no plain TCP: every connection verifies its peer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from nasos.errors import DatabaseError, SecretNotFound
+from nasos.files import anonymous_file, atomic_write, private_directory
+from nasos.secret import Secret
+from nasos.settings import child_environment
+from nasos.stack.binaries import find
+from nasos.vault import VaultClient
+
+ADMIN: Final = "nasos_admin"
+CONNECT_SECONDS: Final = 5
+
+_HBA: Final = """\
+# Written by nasos up. TLS and SCRAM only; anything else is refused for want of a line.
+hostssl all all 127.0.0.1/32 scram-sha-256
+"""
+
+_CONF: Final = """\
+# Written by nasos up.
+listen_addresses = '127.0.0.1'
+port = {port}
+unix_socket_directories = ''
+ssl = on
+ssl_cert_file = '{tls}/postgres.pem'
+ssl_key_file = '{tls}/postgres.key'
+ssl_min_protocol_version = 'TLSv1.2'
+password_encryption = 'scram-sha-256'
+max_connections = 60
+shared_buffers = '32MB'
+dynamic_shared_memory_type = posix
+log_timezone = 'UTC'
+timezone = 'UTC'
+log_line_prefix = '%m [%p] %u@%d '
+# A failing statement is not repeated in the log: it may hold a verifier.
+log_min_error_statement = panic
+log_parameter_max_length_on_error = 0
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where the cluster is and how to verify it."""
+
+    data: Path
+    port: int
+    ca_file: Path
+    owner: int | None = None
+    """uid of the server, when it is not ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A database user with its password."""
+
+    username: str
+    password: Secret
+    database: str = "postgres"
+
+
+@contextlib.contextmanager
+def connect(server: Server, login: Login) -> Iterator[psycopg.Connection]:
+    """A verified autocommit connection.
+
+    Raises:
+        DatabaseError: Refused or not reachable; the text never holds the password.
+    """
+    try:
+        connection = psycopg.connect(
+            host="127.0.0.1",
+            port=server.port,
+            user=login.username,
+            password=login.password.reveal(),
+            dbname=login.database,
+            sslmode="verify-full",
+            sslrootcert=str(server.ca_file),
+            connect_timeout=CONNECT_SECONDS,
+            autocommit=True,
+        )
+    except psycopg.OperationalError as error:
+        raise DatabaseError(
+            f"login of {login.username} at port {server.port} failed: {_first_line(error)}", "./nasos logs postgres"
+        ) from None
+    try:
+        with connection:
+            yield connection
+    except psycopg.Error as error:
+        raise DatabaseError(f"PostgreSQL refused: {_first_line(error)}", "./nasos logs postgres") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[-1].strip()
+
+
+def can_login(server: Server, login: Login) -> bool:
+    """Whether this login works now; anything but a refused credential is an error, not False.
+
+    Raises:
+        DatabaseError: The server cannot be asked.
+    """
+    try:
+        with connect(server, login):
+            return True
+    except DatabaseError as error:
+        refused = ("password authentication failed", "is not permitted to log in", "does not exist")
+        if any(text in error.message for text in refused):
+            return False
+        raise
+
+
+def initialize(server: Server, admin: Login) -> bool:
+    """Create the cluster unless it is there; return whether it was made now.
+
+    Raises:
+        DatabaseError: ``initdb`` failed.
+    """
+    if (server.data / "PG_VERSION").exists():
+        return False
+    temporary = server.data.with_name("data.new")
+    shutil.rmtree(temporary, ignore_errors=True)
+    private_directory(temporary, server.owner)
+    fd = anonymous_file("initdb", admin.password.reveal().encode(), owner=server.owner)
+    try:
+        done = subprocess.run(
+            [str(find("initdb")), "-D", str(temporary), "-U", admin.username, f"--pwfile=/proc/self/fd/{fd}",
+             "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums"],
+            pass_fds=(fd,), env=child_environment(), capture_output=True, text=True, check=False,
+            user=server.owner, cwd="/", umask=0o077,
+        )  # fmt: skip
+    finally:
+        os.close(fd)
+    if done.returncode:
+        raise DatabaseError(
+            f"initdb failed: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}",
+            f'"df -h {server.data.parent}" shows the space left',
+        )
+    temporary.rename(server.data)
+    return True
+
+
+def configure(server: Server, tls: Path) -> None:
+    """Write ``postgresql.conf`` and ``pg_hba.conf`` (safe to repeat)."""
+    conf = _CONF.format(port=server.port, tls=str(tls).replace("'", "''"))
+    atomic_write(server.data / "postgresql.conf", conf.encode(), owner=server.owner)
+    atomic_write(server.data / "pg_hba.conf", _HBA.encode(), owner=server.owner)
+
+
+def admin_login(vault: VaultClient) -> Login:
+    """The administrator's login from Vault, made there first if it is missing."""
+    fields = _fields(vault, "postgres/admin", lambda: {"username": Secret(ADMIN), "password": Secret.random()})
+    return Login(fields["username"].reveal(), fields["password"])
+
+
+def bot_login(vault: VaultClient, bot: str) -> Login:
+    """The bot's current database login from Vault, made there first if it is missing."""
+    role = f"{bot}_a"
+    fields = _fields(
+        vault,
+        f"bots/{bot}/db",
+        lambda: {"username": Secret(role), "password": Secret.random(), "role": Secret("a")},
+    )
+    return Login(fields["username"].reveal(), fields["password"], bot)
+
+
+def _fields(vault: VaultClient, path: str, fresh: Callable[[], dict[str, Secret]]) -> dict[str, Secret]:
+    try:
+        return dict(vault.read(path).fields)
+    except SecretNotFound:
+        made = fresh()
+        vault.write(path, made, cas=0)
+        return made
+
+
+def provision(server: Server, admin: Login, bot: str, login: Login) -> list[str]:
+    """Bring owner, roles and database of one bot to what they should be; return what was changed.
+
+    Every step first asks whether it is done, so it can be killed anywhere and run again.
+    """
+    changed: list[str] = []
+    owner, roles = f"{bot}_owner", (f"{bot}_a", f"{bot}_b")
+    with connect(server, admin) as db:
+        known = {str(row[0]) for row in db.execute("SELECT rolname FROM pg_roles").fetchall()}
+        if owner not in known:
+            db.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(owner)))
+            changed.append(f"role {owner}")
+        for role in roles:
+            if role not in known:
+                # NOINHERIT does not hinder: SET role makes the owner the acting role from the first statement.
+                db.execute(sql.SQL("CREATE ROLE {} NOLOGIN IN ROLE {}").format(
+                    sql.Identifier(role), sql.Identifier(owner)))  # fmt: skip
+                changed.append(f"role {role}")
+            db.execute(sql.SQL("ALTER ROLE {} SET role = {}").format(sql.Identifier(role), sql.Literal(owner)))
+        exists = db.execute("SELECT 1 FROM pg_database WHERE datname = %s", (bot,)).fetchone()
+        if not exists:
+            db.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(bot), sql.Identifier(owner)))
+            db.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(bot)))
+            changed.append(f"database {bot}")
+        if not can_login(server, login):
+            set_password(db, login)
+            changed.append(f"password of {login.username}")
+    return changed
+
+
+def set_password(db: psycopg.Connection, login: Login) -> None:
+    """Give a role LOGIN with this password, sent as a verifier that is made here (RFC 5803)."""
+    verifier = db.pgconn.encrypt_password(
+        login.password.reveal().encode(), login.username.encode(), b"scram-sha-256"
+    ).decode()
+    db.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(login.username), sql.Literal(verifier)))

@@ -1,0 +1,274 @@
+"""supervisord: start it, ask it, stop it, and end what a killed one left behind.
+
+Rules: programs start only when ``up`` says so (order matters), and come back by themselves when they die; each
+records pid, start time and boot id before it becomes itself, so that after ``kill -9`` of supervisord exactly those
+processes can be ended, never a stranger that got the same pid.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from nasos.errors import ProgramFailed, StackError
+from nasos.files import atomic_write
+from nasos.settings import child_environment
+from nasos.stack.home import Home
+
+START_SECONDS: Final = 10.0
+STOP_SECONDS: Final = 20.0
+
+# pid and start time (proc_pid_stat(5), field 22), then the boot that they belong to; core dumps off for all.
+_PRELUDE: Final = 'cat /proc/$$/stat /proc/sys/kernel/random/boot_id >"$0" && ulimit -c 0 && exec "$@"'
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One supervised program."""
+
+    name: str
+    command: Sequence[str]
+    user: str | None = None
+    stop_signal: str = "TERM"
+    stop_seconds: int = 15
+    reload_signal: int | None = None
+    """Signal that makes it read renewed certificates or configuration."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramState:
+    """What supervisord says of one program."""
+
+    name: str
+    state: str
+    """``running``, ``starting``, ``backoff``, ``stopped``, ``exited``, ``fatal`` ..."""
+    pid: int | None
+    uptime: float
+    """Seconds."""
+
+
+class _UnixTransport(xmlrpc.client.Transport):
+    """XML-RPC over supervisord's unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def make_connection(self, host: object) -> http.client.HTTPConnection:
+        path = self._path
+
+        class Connection(http.client.HTTPConnection):
+            def connect(self) -> None:
+                self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                self.sock.settimeout(60)
+                self.sock.connect(str(path))
+
+        return Connection("localhost")
+
+
+class Supervisor:
+    """The supervisord of one stack."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    def running(self) -> bool:
+        """Whether this stack's supervisord answers."""
+        try:
+            self._call("getState")
+        except StackError:
+            return False
+        return True
+
+    def _call(self, method: str, *arguments: object) -> Any:  # noqa: ANN401  XML-RPC answers are untyped
+        proxy = xmlrpc.client.ServerProxy("http://localhost", transport=_UnixTransport(self._home.socket))
+        try:
+            return getattr(proxy.supervisor, method)(*arguments)
+        except xmlrpc.client.Fault as fault:
+            raise StackError(f"supervisord refused {method}: {fault.faultString}", "./nasos status") from None
+        except (OSError, http.client.HTTPException) as error:
+            raise StackError(f"supervisord does not answer: {type(error).__name__}", "./nasos up") from None
+
+    def start(self, programs: Sequence[Program]) -> None:
+        """Start supervisord with these programs, all still stopped.
+
+        Raises:
+            ProgramFailed: It did not answer in time.
+        """
+        conf = self._home.root / "run" / "supervisord.conf"
+        atomic_write(conf, render(self._home, programs).encode())
+        command = prelude(
+            self._home, "supervisord", [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(conf)]
+        )
+        with open(os.devnull, "rb") as nothing, (self._home.log / "supervisord.err").open("ab") as errors:  # noqa: PTH123
+            process = subprocess.Popen(
+                command, stdin=nothing, stdout=errors, stderr=errors, env=child_environment(),
+                start_new_session=True, cwd="/", umask=0o077,
+            )  # fmt: skip
+        deadline = time.monotonic() + START_SECONDS
+        while not self.running():
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise ProgramFailed("supervisord did not start", f"tail {self._home.log}/supervisord.err")
+            time.sleep(0.02)
+
+    def states(self) -> dict[str, ProgramState]:
+        """What runs, by name."""
+        states = {}
+        for info in self._call("getAllProcessInfo"):
+            pid = int(info["pid"]) or None
+            states[str(info["name"])] = ProgramState(
+                name=str(info["name"]),
+                state=str(info["statename"]).lower(),
+                pid=pid,
+                uptime=float(info["now"] - info["start"]) if pid else 0.0,
+            )
+        return states
+
+    def launch(self, name: str) -> bool:
+        """Start a program unless it runs; return whether it was started now."""
+        if self.states()[name].state in ("running", "starting"):
+            return False
+        self._call("startProcess", name, False)
+        return True
+
+    def stop(self, name: str) -> None:
+        """Stop a program and wait for its end."""
+        if self.states()[name].pid is not None:
+            self._call("stopProcess", name, True)
+
+    def signal(self, name: str, number: int) -> None:
+        """Send a running program a signal."""
+        if self.states()[name].pid is not None:
+            self._call("signalProcess", name, str(int(number)))
+
+    def shutdown(self) -> None:
+        """End supervisord, and with it everything that still runs; wait for it."""
+        pid = int(self._call("getPID"))
+        self._call("shutdown")
+        deadline = time.monotonic() + STOP_SECONDS
+        while _alive(pid) and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+    def end_orphans(self) -> list[str]:
+        """End the recorded processes of a supervisord that is gone; return their names."""
+        ended = []
+        # supervisord first: a hung one would start the others again. The bot next: it trades.
+        order = ("supervisord", "bot", "nginx", "exchange", "postgres", "vault")
+        for name in order:
+            pid = recorded_pid(self._home, name)
+            if pid is not None and end(pid, signal.SIGINT if name == "postgres" else signal.SIGTERM):
+                ended.append(name)
+        return ended
+
+
+def prelude(home: Home, name: str, command: Sequence[str]) -> list[str]:
+    """``command``, recording its own identity first."""
+    return ["/bin/sh", "-c", _PRELUDE, str(home.run(name) / "process"), *command]
+
+
+def recorded_pid(home: Home, name: str) -> int | None:
+    """The pid of a recorded process, if that very process still lives."""
+    try:
+        stat, boot = (home.run(name) / "process").read_text().splitlines()
+        now = (Path("/proc") / stat.split(" ", 1)[0] / "stat").read_text()
+        current_boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except (OSError, ValueError):
+        return None
+    same = _started(stat) == _started(now) and boot == current_boot and _state(now) != "Z"
+    return int(stat.split(" ", 1)[0]) if same else None
+
+
+def _started(stat: str) -> str:
+    # The command in field 2 may hold blanks and parentheses; start time is field 22, 20 after the last one.
+    return stat.rpartition(")")[2].split()[19]
+
+
+def _state(stat: str) -> str:
+    return stat.rpartition(")")[2].split()[0]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return _state((Path("/proc") / str(pid) / "stat").read_text()) != "Z"
+    except OSError:
+        return False
+
+
+def end(pid: int, first: signal.Signals) -> bool:
+    """End a process: politely, then after a while not."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        for number, patience in ((first, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
+            signal.pidfd_send_signal(descriptor, number)
+            deadline = time.monotonic() + patience
+            while time.monotonic() < deadline:
+                if not _alive(pid):
+                    return True
+                time.sleep(0.02)
+    except ProcessLookupError:
+        return True
+    finally:
+        os.close(descriptor)
+    raise StackError(f"process {pid} of an earlier run does not end", f"kill -9 {pid}")
+
+
+def render(home: Home, programs: Sequence[Program]) -> str:
+    """The configuration of supervisord."""
+    lines = [
+        "; Written by nasos up.",
+        "[unix_http_server]",
+        f"file = {_percent(str(home.socket))}",
+        "chmod = 0700",
+        "[supervisord]",
+        f"logfile = {_percent(str(home.log / 'supervisord.log'))}",
+        "logfile_maxbytes = 5MB",
+        "logfile_backups = 2",
+        f"pidfile = {_percent(str(home.run('supervisord') / 'supervisord.pid'))}",
+        f"childlogdir = {_percent(str(home.log))}",
+        "umask = 077",
+        *(["user = root"] if home.users.separate else []),
+        "[rpcinterface:supervisor]",
+        "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
+    ]
+    for program in programs:
+        command = shlex.join(prelude(home, program.name, program.command))
+        environment = ",".join(f"{name}={_quoted(value)}" for name, value in program.environment.items())
+        lines += [
+            f"[program:{program.name}]",
+            f"command = {_percent(command)}",
+            *([f"environment = {_percent(environment)}"] if environment else []),
+            *([f"user = {program.user}"] if program.user else []),
+            "directory = /",
+            "autostart = false",
+            "autorestart = true",
+            "startsecs = 1",
+            "startretries = 30",
+            f"stopsignal = {program.stop_signal}",
+            f"stopwaitsecs = {program.stop_seconds}",
+            "redirect_stderr = true",
+            f"stdout_logfile = {_percent(str(home.log / (program.name + '.log')))}",
+            "stdout_logfile_maxbytes = 10MB",
+            "stdout_logfile_backups = 3",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _percent(text: str) -> str:
+    # supervisord expands %(name)s in every value; a literal percent sign is doubled.
+    return text.replace("%", "%%")
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
