@@ -131,6 +131,8 @@ class VaultConnection:
     """CA to trust; None trusts the system's."""
     credential: Token | AppRole | None
     namespace: str | None = None
+    allow_plain: bool = False
+    """Plain http was allowed by name; even then to a loopback address only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,12 +343,13 @@ def _connection(values: Mapping[str, str]) -> VaultConnection | None:
     address = (values.get("VAULT_ADDR") or "").strip()
     if not address:
         return None
-    ca_file = values.get("VAULT_CACERT")
+    ca_file, allow_plain = values.get("VAULT_CACERT"), values.get("NASOS_ALLOW_PLAIN_HTTP") == "1"
     return VaultConnection(
-        address=vault_address(address, allow_plain=values.get("NASOS_ALLOW_PLAIN_HTTP") == "1"),
+        address=vault_address(address, allow_plain=allow_plain),
         ca_file=Path(ca_file).expanduser() if ca_file else None,
         credential=_credential(values),
         namespace=(values.get("VAULT_NAMESPACE") or "").strip("/ ") or None,
+        allow_plain=allow_plain,
     )
 
 

@@ -1,0 +1,184 @@
+"""The wire: keep-alive HTTP/1.1 over TLS to one address, on the standard library.
+
+Rules:
+
+* TLS 1.2 or later, the peer verified strictly (``VERIFY_X509_STRICT``) against the CA we hold, host name included.
+  A replaced CA file is picked up by the next connection.
+* A request is sent once. Only a read (RFC 9110, 9.2.2) is sent again, once and on a fresh connection, when a kept
+  connection turned out dead. A kept connection that the server has closed meanwhile is noticed before it is used.
+* A write of which the answer was lost is `OutcomeUnknown`; everything earlier is `VaultUnreachable`.
+* Connections are handed out one thread each; a forked child starts without any.
+* Proxy variables of the environment are not obeyed: no third party stands between a token and Vault.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import select
+import socket
+import ssl
+import time
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from nasos.errors import CertificateRefused, OutcomeUnknown, VaultError, VaultRefused, VaultUnreachable
+from nasos.vault.refusal import READS
+
+CONNECT_TIMEOUT: Final = 3.5  # seconds: the first SYN and its retransmission after 1 s and 3 s (RFC 6298)
+KEEP_IDLE: Final = 60.0  # seconds: well inside the server's idle timeout (5 minutes in OpenBao 2.7)
+KEEP_COUNT: Final = 8  # idle connections kept; more threads than that pay a handshake now and then
+LONGEST_ANSWER: Final = 64 << 20  # bytes; a KV record is under 1 MiB, a list of a million names is under this
+
+_LOST: Final = (OSError, http.client.HTTPException)
+
+
+class Wire:
+    """A small pool of connections to one Vault address."""
+
+    def __init__(self, address: str, ca_file: Path | None, timeout: float) -> None:
+        parts = urlsplit(address)
+        self.address = address
+        self._tls = parts.scheme == "https"
+        self._host = parts.hostname or ""
+        self._port = parts.port or (443 if self._tls else 80)
+        self._ca_file = ca_file
+        self._timeout = timeout
+        self._idle: deque[tuple[http.client.HTTPConnection, float]] = deque()
+        self._pid = os.getpid()
+        self._context: tuple[tuple[int, int], ssl.SSLContext] | None = None
+
+    def exchange(self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        """Send one request; return status and the whole body.
+
+        Raises:
+            VaultUnreachable: No connection, or no answer to a read.
+            CertificateRefused: The peer could not be verified; nothing was sent.
+            OutcomeUnknown: A write was sent and its answer lost.
+        """
+        kept = self._kept()
+        if kept is not None:
+            try:
+                return self._once(kept, method, target, body, headers)
+            except _LOST as error:
+                kept.close()
+                # A timeout is no dead connection: asking again would only double the wait.
+                if isinstance(error, TimeoutError) or method not in READS:
+                    raise self._lost(method, target, error) from None
+        fresh = self._fresh()
+        try:
+            return self._once(fresh, method, target, body, headers)
+        except _LOST as error:
+            fresh.close()
+            raise self._lost(method, target, error) from None
+
+    def close(self) -> None:
+        """Close what is idle; the wire stays usable."""
+        while self._idle:
+            self._idle.pop()[0].close()
+
+    def _once(
+        self, connection: http.client.HTTPConnection, method: str, target: str, body: bytes | None,
+        headers: Mapping[str, str],
+    ) -> tuple[int, bytes]:  # fmt: skip
+        try:
+            connection.request(method, target, body=body, headers=headers)
+        except (BrokenPipeError, ConnectionResetError):
+            # A server that refuses a large body answers (413) and closes while we still send: look for the answer.
+            if body is None:
+                raise
+        response = connection.getresponse()
+        content = response.read(LONGEST_ANSWER + 1)
+        if len(content) > LONGEST_ANSWER:
+            connection.close()
+            raise VaultRefused(f"vault's answer to {method} {target} is larger than {LONGEST_ANSWER} bytes")
+        if response.will_close:
+            connection.close()
+        elif len(self._idle) < KEEP_COUNT:
+            self._idle.append((connection, time.monotonic()))
+        else:
+            connection.close()
+        return response.status, content
+
+    def _kept(self) -> http.client.HTTPConnection | None:
+        """An idle connection that the server has not closed, newest first."""
+        if self._pid != os.getpid():
+            self._idle, self._pid = deque(), os.getpid()  # the parent goes on using those sockets
+        while True:
+            try:
+                connection, since = self._idle.pop()
+            except IndexError:
+                return None
+            # Readable while nothing was asked means: closed, or out of step. Either way not ours to use.
+            if time.monotonic() - since < KEEP_IDLE and not _readable(connection.sock):
+                return connection
+            connection.close()
+
+    def _fresh(self) -> http.client.HTTPConnection:
+        connection: http.client.HTTPConnection
+        if self._tls:
+            connection = http.client.HTTPSConnection(
+                self._host, self._port, timeout=CONNECT_TIMEOUT, context=self._tls_context()
+            )
+        else:
+            connection = http.client.HTTPConnection(self._host, self._port, timeout=CONNECT_TIMEOUT)
+        try:
+            connection.connect()
+        except OSError as error:
+            connection.close()
+            raise self._no_connection(error) from None
+        connection.sock.settimeout(self._timeout)
+        return connection
+
+    def _tls_context(self) -> ssl.SSLContext:
+        try:
+            status = self._ca_file.stat() if self._ca_file else None
+            stamp = (status.st_mtime_ns, status.st_ino) if status else (0, 0)
+            if self._context is None or self._context[0] != stamp:
+                context = ssl.create_default_context(cafile=str(self._ca_file) if self._ca_file else None)
+                context.minimum_version = ssl.TLSVersion.TLSv1_2
+                context.verify_flags |= ssl.VERIFY_X509_STRICT
+                self._context = (stamp, context)
+        except OSError as error:  # ssl.SSLError is one
+            reason = error.strerror or type(error).__name__
+            raise CertificateRefused(
+                f"the CA file {self._ca_file} cannot be used: {reason.lower()}", "set VAULT_CACERT to the CA's PEM file"
+            ) from None
+        return self._context[1]
+
+    def _no_connection(self, error: OSError) -> VaultError:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return CertificateRefused(
+                f"vault's certificate at {self.address} was refused: {error.verify_message.lower().rstrip('.')}",
+                "set VAULT_CACERT to the CA that signed it; do not go on if you did not expect this",
+            )
+        return VaultUnreachable(f"vault at {self.address} cannot be reached: {_reason(error)}", "nasos status")
+
+    def _lost(self, method: str, target: str, error: Exception) -> VaultError:
+        if method in READS:
+            return VaultUnreachable(f"vault at {self.address} gave no answer: {_reason(error)}", "nasos status")
+        return OutcomeUnknown(
+            f"vault's answer to {method} {target} was lost ({_reason(error)}); it may or may not have been applied",
+            "read it back before you repeat it",
+        )
+
+
+def _readable(sock: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case TimeoutError():
+            return "timed out"
+        case ssl.SSLError():
+            return f"tls: {(error.reason or 'handshake failed').replace('_', ' ').lower()}"
+        case OSError():
+            return (error.strerror or "connection failed").lower()
+        case _:
+            return "connection closed"
