@@ -28,9 +28,9 @@ MIN_REDACTED_LENGTH: Final = 6
 _SHAPES: Final = re.compile(
     r"\b(?:hv[sbr]|s|b|r)\.[A-Za-z0-9_-]{24,}"
     r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?-----END [A-Z ]*PRIVATE KEY-----"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"  # also when cut off
     r"|(?<=[?&]token=)[^&\s\"']+"
-    r"|\b\d{8,10}:AA[A-Za-z0-9_-]{33}"
+    r"|(?<!\d)\d{8,10}:AA[A-Za-z0-9_-]{33}"  # Telegram, also as /bot<token>/ in a URL
 )
 
 
@@ -41,6 +41,7 @@ class Secret:
 
     def __init__(self, value: str) -> None:
         if not isinstance(value, str):
+            del value  # a traceback with locals would show it
             raise TypeError("a Secret holds a str")
         object.__setattr__(self, "_value", value)
 
@@ -60,6 +61,9 @@ class Secret:
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError("a Secret is immutable")
 
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError("a Secret is immutable")
+
     def __repr__(self) -> str:
         return "Secret(...)"
 
@@ -72,6 +76,9 @@ class Secret:
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("a Secret refuses pickling and copying into other processes")
 
+    def __getstate__(self) -> NoReturn:
+        raise TypeError("a Secret refuses to hand out its state")
+
     def __copy__(self) -> Secret:
         return self
 
@@ -81,7 +88,9 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self.reveal().encode(), other.reveal().encode())
+        # surrogatepass: a UnicodeEncodeError would carry the value.
+        mine, theirs = (secret.reveal().encode("utf-8", "surrogatepass") for secret in (self, other))
+        return hmac.compare_digest(mine, theirs)
 
     __hash__ = None  # type: ignore[assignment]  # a hash would be a fast oracle for short values
 
@@ -123,13 +132,15 @@ class RedactionFilter(logging.Filter):
         """Redact in place; never drops a record."""
         try:
             rendered = record.getMessage()
-        except (TypeError, ValueError):
+        except Exception:  # noqa: BLE001  an argument's own __str__ may raise anything; the record is kept
             rendered = f"{record.msg!r} (arguments left out: they do not fit the message)"
         if record.exc_info:
-            formatter = logging.Formatter()
-            rendered = f"{rendered}\n{formatter.formatException(record.exc_info)}"
-            record.exc_info = None
-            record.exc_text = None
+            rendered += f"\n{logging.Formatter().formatException(record.exc_info)}"
+        elif record.exc_text:  # rendered by another handler or on the far side of a queue
+            rendered += f"\n{record.exc_text}"
+        if record.stack_info:
+            rendered += f"\n{record.stack_info}"
+        record.exc_info = record.exc_text = record.stack_info = None
         record.msg = self._redactor.redact(rendered)
         record.args = None
         return True
