@@ -63,13 +63,14 @@ def _write_all(fd: int, content: bytes) -> None:
 
 def fsync_directory(path: Path) -> None:
     """Make renames and new names in ``path`` durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(fd)
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
     except OSError as error:
         raise _refused(path, error) from None
-    finally:
-        os.close(fd)
 
 
 def _refused(path: Path, error: OSError) -> FileRefused:
@@ -121,10 +122,11 @@ def read_private(path: Path, limit: int = 1 << 20) -> bytes:
         raise FileRefused(f"{path} does not exist") from None
     except OSError as error:
         raise FileRefused(f"cannot read {path}: {(error.strerror or '').lower()}", f'"ls -l {path}" shows it') from None
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(fd)
+        raise FileRefused(f"{path} is not a regular file", f'"ls -l {path}" shows what it is')
     with os.fdopen(fd, "rb") as file:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise FileRefused(f"{path} is not a regular file", f'"ls -l {path}" shows what it is')
         if status.st_uid not in (os.geteuid(), 0):
             raise FileRefused(f"{path} belongs to uid {status.st_uid}", f"chown {os.geteuid()} {path}")
         if stat.S_IMODE(status.st_mode) & 0o077:
@@ -179,8 +181,9 @@ class ExclusiveLock:
                 f"{self._doing} is already under way" + (f" (pid {holder})" if holder else ""),
                 "wait for it to finish, then run the command again",
             ) from None
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # a full disk costs the pid in the message, not the lock
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         self._fd = fd
         return self
 
