@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -166,13 +167,14 @@ class Home:
         return directory / "unseal.key"
 
 
-def require_free(ports: Ports, listen: str) -> None:
+def require_free(ports: Ports, listen: str, programs: Iterable[str]) -> None:
     """Fail early, naming the port and who holds it.
 
     Raises:
         PortTaken: Something listens where a program of ours must.
     """
-    for name in ports.__struct_fields__:
+    names = ["https" if name == "nginx" else name for name in programs]
+    for name in (*names, "vault_cluster"):
         address = listen if name == "https" else "127.0.0.1"
         port: int = getattr(ports, name)
         family = socket.AF_INET6 if ":" in address else socket.AF_INET

@@ -1,0 +1,115 @@
+"""``nasos up | down | status | logs | restart``: the embedded stack, for people and for programs."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+import click
+
+from nasos.cli.output import document, json_option, note, say
+from nasos.errors import EXIT_CLEAN, EXIT_FINDINGS, UsageError
+from nasos.settings import load
+
+PROGRAMS: Final = ("vault", "exchange", "postgres", "bot", "nginx", "supervisord")
+
+
+def _progress(text: str, seconds: float) -> None:
+    took = f"  {seconds:.1f} s" if seconds else ""
+    mark = " " if text.startswith("  ") else click.style("✓", fg="green")
+    note(f"{mark} {text}{click.style(took, dim=True)}")
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(1024, 65530), help="HTTPS port; the ports after it follow.")
+@json_option
+def up(port: int | None, as_json: bool) -> None:  # noqa: FBT001  click passes options by name
+    """Start the stack, or whatever of it is not running; safe to repeat."""
+    from nasos.stack.sequence import up as bring_up
+
+    started = time.monotonic()
+    stack = bring_up(load(), port, _progress)
+    if as_json:
+        document({"address": stack.address, "home": str(stack.home.root), "ports": stack.ports})
+        return
+    from nasos.cli.welcome import welcome
+
+    say(welcome(stack, time.monotonic() - started))
+
+
+@click.command()
+def down() -> None:
+    """Stop the stack: the front door first, then the bot, Vault last. Nothing stored is touched."""
+    from nasos.stack.sequence import down as bring_down
+
+    bring_down(load(), _progress)
+
+
+@click.command()
+@json_option
+@click.pass_context
+def status(context: click.Context, as_json: bool) -> None:  # noqa: FBT001  click passes options by name
+    """What runs, and whether it proves to be healthy. Exit code 1 when something is not."""
+    from nasos.stack.embedded import Stack
+    from nasos.stack.embedded import status as ask
+
+    stack = Stack.existing(load())
+    programs = ask(stack)
+    if as_json:
+        document({"address": stack.address, "healthy": all(p.healthy for p in programs), "programs": programs})
+    else:
+        for program in programs:
+            mark = click.style("✓", fg="green") if program.healthy else click.style("✗", fg="red")
+            pid = f"pid {program.pid}" if program.pid else ""
+            say(f"{mark} {program.name:9} {program.state:9} {pid:12} {program.evidence}")
+        say(f"\n  {stack.address}")
+    context.exit(EXIT_CLEAN if all(program.healthy for program in programs) else EXIT_FINDINGS)
+
+
+@click.command()
+@click.argument("name", type=click.Choice(PROGRAMS))
+@click.option("-n", "lines", type=click.IntRange(1, 100_000), default=40, help="How many lines.")
+@click.option("-f", "follow", is_flag=True, help="Go on as lines come in, until Ctrl-C.")
+def logs(name: str, lines: int, follow: bool) -> None:  # noqa: FBT001  click passes options by name
+    """Show the newest lines of a program's log."""
+    from nasos.stack.home import Home
+    from nasos.stack.users import Users
+
+    path = Home(load().home, Users.of_this_process()).log / f"{name}.log"
+    if not path.is_file():
+        raise UsageError(f"there is no log of {name} yet ({path})", "./nasos up")
+    position = _show_tail(path, lines)
+    while follow:
+        time.sleep(0.2)
+        position = _show_new(path, position)
+
+
+def _show_tail(path: Path, lines: int) -> int:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        # 400 bytes a line is more than our programs write on average; a short answer is no harm.
+        file.seek(max(0, size - lines * 400))
+        text = file.read().decode(errors="replace")
+    say("\n".join(text.splitlines()[-lines:]))
+    return size
+
+
+def _show_new(path: Path, position: int) -> int:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(position if position <= size else 0)
+        text = file.read().decode(errors="replace")
+    if text:
+        click.echo(text, nl=False)
+    return size
+
+
+@click.command()
+@click.argument("name", type=click.Choice(PROGRAMS[:-1]))
+def restart(name: str) -> None:
+    """Restart one program and wait until it proves to be healthy."""
+    from nasos.stack.sequence import restart as bring_back
+
+    bring_back(load(), name, _progress)

@@ -1,0 +1,38 @@
+"""What ``nasos up`` says at its end: where it is, how to log in, what to do next."""
+
+from __future__ import annotations
+
+from nasos.stack.edge import user_interface
+from nasos.stack.embedded import Stack
+
+
+def welcome(stack: Stack, seconds: float) -> str:
+    """The closing text; holds commands that show secrets, never a secret."""
+    bot = stack.settings.bot
+    market = "a synthetic market (demo, dry-run)" if bot.exchange == "demo" else "the exchange of your configuration"
+    recovery = stack.home.root / "recovery.json"
+    lines = [
+        "",
+        f"The bot runs on {market}; all parts proven healthy after {seconds:.0f} s.",
+        "",
+        f"  open      {stack.address}   ({user_interface(stack.settings)})",
+        f"  trust     {stack.ca_file}   (import it in the browser, or accept its warning)",
+        f"  log in    user {bot.name}, password: ./nasos secret get bots/{bot.name}/api --field password --reveal",
+        "",
+        "  next      ./scripts/security_test.sh    what is wrong, and how to mend it",
+        "            ./nasos status                what runs",
+        "            ./nasos down                  stop it",
+    ]
+    if recovery.exists():
+        lines += [
+            "",
+            f"  Move {recovery} off this machine now: it recovers Vault when all else is lost.",
+        ]
+    key = stack.home.key_path(stack.settings, stack.record)
+    if key.exists():
+        lines += [
+            "",
+            f"  Vault unseals itself with {key}.",
+            '  Whoever copies the whole disk can do so too; [vault] seal = "shamir" asks a person instead.',
+        ]
+    return "\n".join(lines)

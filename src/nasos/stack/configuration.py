@@ -1,0 +1,126 @@
+"""The files that the programs are configured with; written before they start, and only when they change."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from nasos.bot import freqtrade
+from nasos.errors import SecretNotFound, StackError
+from nasos.files import atomic_write, private_directory
+from nasos.ledger import Ledger
+from nasos.secret import Secret
+from nasos.settings import Settings
+from nasos.stack import demo_exchange
+from nasos.stack.embedded import Stack
+from nasos.stack.users import Users
+from nasos.tls.dev_ca import DevCa, ensure_leaf
+from nasos.vault import VaultClient
+from nasos.vault.server import ServerConfig, make_unseal_key, render_config
+
+LEAST_FREE_MB: Final = 300
+"""Below this a database or an audit device would soon stop everything; better not to start."""
+
+
+def require_platform(settings: Settings) -> None:
+    """Refuse early what would fail late.
+
+    Raises:
+        StackError: Too little disk, or an interpreter that the services' users cannot reach.
+    """
+    place = next(path for path in (settings.home, *settings.home.parents) if path.exists())
+    free = shutil.disk_usage(place).free >> 20
+    if free < LEAST_FREE_MB:
+        raise StackError(
+            f"{free} MB are free on the disk of {settings.home}, {LEAST_FREE_MB} are needed", f"df -h {place}"
+        )
+    python = Path(sys.executable)
+    Users.of_this_process().require_reach(
+        [
+            place,
+            python.parent,
+            python.resolve().parent,
+            Path(__file__).resolve().parent,
+            freqtrade.python(settings).parent,
+        ]
+    )
+
+
+def write_before_start(stack: Stack) -> None:
+    """Unseal key, certificates and Vault's configuration: what must stand before anything starts."""
+    home, ports, settings, users = stack.home, stack.ports, stack.settings, stack.home.users
+    now = datetime.now(UTC)
+    key = home.key_path(settings, stack.record)
+    private_directory(key.parent.parent, mode=0o711 if users.separate else 0o700)
+    private_directory(key.parent, users.uid("vault"))
+    if settings.vault.seal == "static":
+        make_unseal_key(key, owner=users.uid("vault"))
+    issue_certificates(stack, now=now)
+    config = ServerConfig(
+        port=ports.vault,
+        cluster_port=ports.vault_cluster,
+        data_dir=home.root / "vault" / "data",
+        tls_cert=home.tls / "vault.pem",
+        tls_key=home.tls / "vault.key",
+        audit_files=(home.root / "audit" / "primary" / "audit.log", home.root / "audit" / "second" / "audit.log"),
+        unseal_key=key if settings.vault.seal == "static" else None,
+    )
+    private_directory(config.data_dir, users.uid("vault"))
+    atomic_write(home.root / "vault" / "config.hcl", render_config(config).encode(), owner=users.uid("vault"))
+
+
+def issue_certificates(stack: Stack, *, now: datetime, force: bool = False) -> list[str]:
+    """Issue what is missing or due; return the services whose certificate is new."""
+    home, settings = stack.home, stack.settings
+    ca = DevCa.open(home.tls, now=now, hosts=settings.tls.hosts)
+    local = ("localhost", "127.0.0.1", "::1")
+    services = {
+        "vault": ("vault", local),
+        "postgres": ("postgres", local),
+        "edge": ("nginx", tuple(dict.fromkeys((*settings.tls.hosts, *local)))),
+    }
+    issued = []
+    for service, (program, hosts) in services.items():
+        if force:
+            (home.tls / f"{service}.pem").unlink(missing_ok=True)
+        leaf = ensure_leaf(ca, home.tls, service, hosts, now=now, owner=home.users.uid(program))
+        if leaf.issued:
+            issued.append(service)
+            Ledger(home.ledger, "operator").append(
+                "tls.issue", service, detail={"not_after": leaf.not_after.isoformat()}
+            )
+    return issued
+
+
+def ensure_api_secret(vault: VaultClient, bot: str) -> None:
+    """Make the bot's API credentials in Vault, once."""
+    path = f"bots/{bot}/api"
+    try:
+        vault.read(path)
+    except SecretNotFound:
+        fields = {name: Secret.random() for name in ("password", "jwt_secret_key", "ws_token")}
+        vault.write(path, {"username": Secret(bot), **fields}, cas=0)
+
+
+def write_bot_configuration(stack: Stack) -> None:
+    """The bot's ``base.json``: everything but secrets."""
+    settings, uid = stack.settings, stack.home.users.uid("bot")
+    directory = stack.home.bot(settings.bot.name)
+    private_directory(directory / "user_data", uid)
+    base = freqtrade.base_config(
+        settings.bot,
+        exchange=demo_exchange.ccxt_config(stack.ports.exchange) if settings.bot.exchange == "demo" else None,
+        api_port=stack.ports.bot,
+        db_url=f"postgresql+psycopg://127.0.0.1:{stack.ports.postgres}/{settings.bot.name}"
+        f"?sslmode=verify-full&sslrootcert={stack.ca_file}",
+        project=settings.project,
+    )
+    content = msgspec.json.format(msgspec.json.encode(base)) + b"\n"
+    path = directory / "base.json"
+    if not path.exists() or path.read_bytes() != content:
+        atomic_write(path, content, owner=uid)

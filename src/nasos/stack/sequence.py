@@ -1,0 +1,217 @@
+"""``up`` and ``down``: the order in which a stack comes to life and ends.
+
+Rules: every step first asks whether it is done, so that ``up`` after a crash, a kill or a reboot goes on where things
+stand, and ``up`` on a healthy stack changes nothing. One ``up`` at a time. The bot starts only when Vault and database
+are proven healthy; it stops before them.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Final
+
+from nasos.errors import StackError
+from nasos.files import ExclusiveLock, private_directory
+from nasos.settings import Settings
+from nasos.stack import health, postgres
+from nasos.stack.configuration import (
+    ensure_api_secret,
+    require_platform,
+    write_before_start,
+    write_bot_configuration,
+)
+from nasos.stack.edge import write_configuration
+from nasos.stack.embedded import Stack
+from nasos.stack.home import Home, require_free
+from nasos.stack.programs import STOP_ORDER, programs, wanted
+from nasos.stack.supervisor import Supervisor
+from nasos.stack.users import Users
+from nasos.vault import VaultClient
+from nasos.vault.bootstrap import Desired, Files, bootstrap
+from nasos.vault.client import VaultApi
+
+START_SECONDS: Final = {"vault": 30.0, "exchange": 15.0, "postgres": 30.0, "bot": 90.0, "nginx": 15.0}
+"""How long each may take to be healthy: ten times what was measured on a busy two-core machine."""
+
+Say = Callable[[str, float], None]
+"""Told each finished step and its seconds."""
+
+
+def up(settings: Settings, port: int | None, say: Say) -> Stack:
+    """Bring the stack to life, or whatever of it is not running.
+
+    Raises:
+        AlreadyRunning: Another ``up`` or ``down`` is under way.
+        Error: A step failed; what is done stays done, and ``up`` goes on from there.
+    """
+    require_platform(settings)
+    users = Users.of_this_process()
+    made = users.ensure()
+    home = Home(settings.home, users)
+    private_directory(home.root, mode=0o711 if users.separate else 0o700)
+    with ExclusiveLock(home.root / "up.lock", "nasos up"):
+        if made:
+            say(f"created the services' users: {', '.join(made)}", 0.0)
+        home.prepare(settings.bot.name)
+        stack = _settled(settings, home, port)
+        with _step(say, "state directory, certificates and configuration"):
+            write_before_start(stack)
+        _start_supervisor(stack, say)
+        _bring_up(stack, say)
+        stack.ledger().append("stack.up", stack.record.id, detail={"https": str(stack.ports.https)})
+    return stack
+
+
+def _settled(settings: Settings, home: Home, port: int | None) -> Stack:
+    old = home.record()
+    supervisor = Supervisor(home)
+    wanted_port = port or settings.port
+    if old and wanted_port and wanted_port != old.ports.https and supervisor.running():
+        raise StackError(f"the stack runs on port {old.ports.https}", "./nasos down, then ./nasos up --port again")
+    return Stack(settings, home, home.settle(settings, port), supervisor)
+
+
+def _start_supervisor(stack: Stack, say: Say) -> None:
+    if stack.supervisor.running():
+        return
+    ended = stack.supervisor.end_orphans()
+    if ended:
+        say(f"ended what an earlier run had left: {', '.join(ended)}", 0.0)
+    require_free(stack.ports, stack.settings.stack.listen, wanted(stack.settings))
+    with _step(say, "supervisor"):
+        stack.supervisor.start(programs(stack.home, stack.settings, stack.ports))
+
+
+def _bring_up(stack: Stack, say: Say) -> None:
+    names = wanted(stack.settings)
+    with _step(say, "Vault: TLS, unsealed, bootstrapped, audited read proven"):
+        # The market needs nothing of Vault: its interpreter starts meanwhile.
+        stack.supervisor.launch("vault")
+        if "exchange" in names:
+            stack.supervisor.launch("exchange")
+        _bootstrap(stack, say)
+        vault = stack.vault("rotator")
+        probes = stack.probes(vault)
+        _wait(stack, "vault", probes["vault"])
+    with _step(say, "PostgreSQL: TLS and SCRAM only, login proven"):
+        _bring_up_database(stack, vault, probes["postgres"])
+    with _step(say, "bot: its secrets in memory only, API login proven"):
+        if "exchange" in names:
+            _wait(stack, "exchange", probes["exchange"])
+        ensure_api_secret(vault, stack.settings.bot.name)
+        write_bot_configuration(stack)
+        stack.supervisor.launch("bot")
+        # nginx needs the bot's answer only for its own proof.
+        write_configuration(stack.home, stack.settings, stack.ports)
+        stack.supervisor.launch("nginx")
+        _wait(stack, "bot", probes["bot"])
+    with _step(say, "nginx: HTTPS request proven"):
+        _wait(stack, "nginx", probes["nginx"])
+
+
+def _bootstrap(stack: Stack, say: Say) -> None:
+    home, uid = stack.home, stack.home.users.uid
+    desired = Desired(
+        bots=(stack.settings.bot.name,),
+        bound_cidrs=("127.0.0.1/32",),
+        owners={f"bot-{stack.settings.bot.name}": owner for owner in (uid("bot"),) if owner is not None},
+    )
+    files = Files(
+        answer=home.root / "vault" / "bootstrap.json",
+        recovery=home.root / "recovery.json",
+        credentials=home.credentials,
+    )
+    api = VaultApi(stack.vault_address, stack.ca_file)
+    _wait(stack, "vault", lambda: _answers(api))
+
+    def begin_again() -> None:
+        stack.supervisor.stop("vault")
+        data = home.root / "vault" / "data"
+        shutil.rmtree(data)
+        private_directory(data, uid("vault"))
+        stack.supervisor.launch("vault")
+        _wait(stack, "vault", lambda: _answers(api))
+
+    bootstrap(
+        api,
+        desired,
+        files,
+        progress=lambda text: say(f"  {text}", 0.0),
+        ledger=stack.ledger(),
+        now=datetime.now(UTC),
+        begin_again=begin_again,
+    )
+
+
+def _answers(api: VaultApi) -> str:
+    api.request("GET", "sys/seal-status")
+    return "answers"
+
+
+def _bring_up_database(stack: Stack, vault: VaultClient, probe: health.Probe) -> None:
+    admin, name = postgres.admin_login(vault), stack.settings.bot.name
+    login = postgres.bot_login(vault, name)
+    postgres.initialize(stack.database, admin)
+    postgres.configure(stack.database, stack.home.tls)
+    stack.supervisor.launch("postgres")
+    _wait(stack, "postgres", health.postgres(stack.database, admin))
+    for change in postgres.provision(stack.database, admin, name, login):
+        stack.ledger().append("postgres.provision", change)
+    _wait(stack, "postgres", probe)
+
+
+def _wait(stack: Stack, name: str, probe: health.Probe) -> None:
+    def gone() -> str | None:
+        state = stack.supervisor.states()[name].state
+        return f"it is {state}" if state in ("fatal", "stopped", "unknown") else None
+
+    health.wait(name, probe, START_SECONDS[name], gone)
+
+
+@contextmanager
+def _step(say: Say, text: str) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    say(text, time.monotonic() - started)
+
+
+def down(settings: Settings, say: Say) -> None:
+    """Stop everything, the front door first, Vault last; nothing stored is touched.
+
+    Raises:
+        StackError: There is no stack here.
+    """
+    stack = Stack.existing(settings)
+    with ExclusiveLock(stack.home.root / "up.lock", "nasos up or down"):
+        if not stack.supervisor.running():
+            for name in stack.supervisor.end_orphans():
+                say(f"{name} (left by a killed supervisor)", 0.0)
+            return
+        known = stack.supervisor.states()
+        for name in STOP_ORDER:
+            if name in known and known[name].pid is not None:
+                with _step(say, name):
+                    stack.supervisor.stop(name)
+        with _step(say, "supervisor"):
+            stack.supervisor.shutdown()
+        stack.ledger().append("stack.down", stack.record.id)
+
+
+def restart(settings: Settings, name: str, say: Say) -> None:
+    """Restart one program and wait for its proof.
+
+    Raises:
+        StackError: No stack runs here, or the program is not part of it.
+        ProgramFailed: It did not become healthy again.
+    """
+    stack = Stack.existing(settings)
+    if name not in wanted(settings):
+        raise StackError(f"{name} is not part of this stack", f"it has: {', '.join(wanted(settings))}")
+    with ExclusiveLock(stack.home.root / "up.lock", "nasos up or down"), _step(say, f"{name} restarted"):
+        stack.supervisor.stop(name)
+        stack.supervisor.launch(name)
+        _wait(stack, name, stack.probes(stack.vault("operator"))[name])
