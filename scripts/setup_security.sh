@@ -60,29 +60,8 @@ if [ ! -x "$root/.venv-bot/bin/python" ] && [ "$free_mb" -lt "$needed_mb" ]; the
     fail "$free_mb MB are free in $root, $needed_mb MB are needed" "df -h $root"
 fi
 
-# As root every service has a user of its own, which must be able to execute this interpreter too.
-runs() {
-    if [ "$(id -u)" = 0 ]; then
-        setpriv --reuid=65534 --regid=65534 --clear-groups "$1" -c "$2" 2>/dev/null
-    else
-        "$1" -c "$2" 2>/dev/null
-    fi
-}
-
 step 1 'looking for Python 3.11 or newer'
-python=
-for name in python3 /usr/bin/python3 python3.13 python3.12 python3.11; do
-    candidate=$(command -v "$name" || true)
-    [ -n "$candidate" ] || continue
-    # The interpreter itself, not a version switcher's shim in front of it.
-    candidate=$("$candidate" -c 'import sys; print(sys.executable)' 2>/dev/null) || continue
-    if runs "$candidate" 'import sys, ssl; sys.exit(not (3, 11) <= sys.version_info < (3, 15))'; then
-        python=$candidate
-        break
-    fi
-done
-[ -n "$python" ] || fail 'no Python from 3.11 to 3.14 was found that this user (as root: any user) may run' \
-    'apt-get install python3 python3-venv'
+python=$(sh "$root/scripts/lib/python.sh")
 
 step 2 'installing the locked dependencies'
 uv=$(sh "$root/scripts/lib/uv.sh" "$python")
