@@ -6,7 +6,9 @@ set -eu
 suits() {
     check='import sys, ssl; sys.exit(not (3, 11) <= sys.version_info < (3, 15))'
     if [ "$(id -u)" = 0 ]; then
-        setpriv --reuid=65534 --regid=65534 --clear-groups "$1" -I -c "$check" 2>/dev/null
+        # The shell in between matters: setpriv's own exec still has root's capabilities.
+        # shellcheck disable=SC2016  # the inner shell expands these
+        setpriv --reuid=65534 --regid=65534 --clear-groups sh -c 'exec "$0" "$@"' "$1" -I -c "$check" 2>/dev/null
     else
         "$1" -I -c "$check" 2>/dev/null
     fi
