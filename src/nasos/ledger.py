@@ -11,6 +11,7 @@ host), ``outcome`` (ok | failed | refused | unknown), ``detail`` (str -> str), `
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import fcntl
 import hashlib
@@ -26,7 +27,8 @@ import msgspec
 from nasos.errors import LedgerError
 
 GENESIS: Final = "0" * 64
-_TAIL: Final = 1 << 16  # longer than any event we write
+LONGEST: Final = 1 << 16  # bytes of one line; a longer event is refused, because the next could not find its end
+_TAIL: Final = 1 << 18  # always holds the last whole line, also behind torn ones
 
 
 class Outcome(enum.StrEnum):
@@ -71,7 +73,7 @@ class Ledger:
         """Write one event durably and return it.
 
         Raises:
-            LedgerError: The file cannot be written, or its last line is not an event.
+            LedgerError: The file cannot be written, its end holds no event, or this event does not fit one line.
         """
         moment = now or datetime.now(UTC)
         try:
@@ -93,9 +95,7 @@ class Ledger:
                 host=socket.gethostname(),
                 prev=prev,
             )
-            line = (b"\n" if torn else b"") + msgspec.json.encode(entry) + b"\n"
-            if os.write(fd, line) != len(line):
-                raise LedgerError(f"the ledger {self.path} took only part of an event", "free some disk space")
+            _write_line(fd, entry, self.path, on_new_line=torn)
             os.fdatasync(fd)
         except OSError as error:
             raise LedgerError(f"cannot write the ledger {self.path}: {error.strerror}") from None
@@ -104,31 +104,39 @@ class Ledger:
         return entry
 
 
-def _last(fd: int, path: Path) -> tuple[int, str, bool]:
-    """Sequence number and hash of the last whole line, and whether a torn line follows it."""
+def _write_line(fd: int, entry: Event, path: Path, *, on_new_line: bool) -> None:
+    try:
+        line = msgspec.json.encode(entry)
+    except UnicodeEncodeError:
+        raise LedgerError("the event names something with characters that are no text", "rename it") from None
+    if len(line) > LONGEST:
+        raise LedgerError(f"the event {entry.event} is too long for one line of the ledger")
+    line = b"\n" * on_new_line + line + b"\n"
     size = os.fstat(fd).st_size
-    if size == 0:
-        return 0, GENESIS, False
-    tail = os.pread(fd, _TAIL, max(0, size - _TAIL))
-    whole, _, rest = tail.rpartition(b"\n")
-    torn = bool(rest)
-    if not whole:
-        return 0, GENESIS, torn
-    for line in reversed(whole.split(b"\n")):
-        if not line:
-            continue
-        try:
-            return msgspec.json.decode(line, type=Event).seq, hashlib.sha256(line).hexdigest(), torn
-        except msgspec.MsgspecError:
-            continue  # an earlier torn line, already closed by a newline; verify() reports it
-    raise LedgerError(f"the end of the ledger {path} holds no event", 'see "nasos ledger verify"')
+    if os.write(fd, line) != len(line):
+        os.ftruncate(fd, size)  # nobody was told of this event, and the lock is ours
+        raise LedgerError(f"the ledger {path} took only part of an event", "free some disk space")
+
+
+def _last(fd: int, path: Path) -> tuple[int, str, bool]:
+    """Sequence number and hash of the last whole line, and whether the next event must begin a new line."""
+    size = os.fstat(fd).st_size
+    lines = os.pread(fd, _TAIL, max(0, size - _TAIL)).split(b"\n")
+    unfinished = bool(lines[-1])
+    for line in reversed(lines):
+        # A torn line is passed over. A line that lacks nothing but its line end is whole.
+        with contextlib.suppress(msgspec.MsgspecError):
+            return msgspec.json.decode(line, type=Event).seq, hashlib.sha256(line).hexdigest(), unfinished
+    if size > _TAIL:
+        raise LedgerError(f"the end of the ledger {path} holds no event", 'see "nasos ledger verify"')
+    return 0, GENESIS, unfinished
 
 
 def read(path: Path) -> list[Event]:
     """All whole events, in order; torn lines are left out.
 
     Raises:
-        LedgerError: The chain is broken: a line was changed, removed or moved.
+        LedgerError: The chain is broken (a line was changed, removed or moved), or the file cannot be read.
     """
     events: list[Event] = []
     prev = GENESIS
@@ -136,6 +144,8 @@ def read(path: Path) -> list[Event]:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return events
+    except OSError as error:
+        raise LedgerError(f"cannot read the ledger {path}: {(error.strerror or '').lower()}") from None
     for number, line in enumerate(lines, 1):
         try:
             event = msgspec.json.decode(line, type=Event)

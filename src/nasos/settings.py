@@ -49,7 +49,10 @@ _SECRET_KEYS: Final = ("VAULT_TOKEN", "VAULT_SECRET_ID", "CLOUDFLARE_API_TOKEN")
 _OURS: Final = ("NASOS_", "VAULT_", "CLOUDFLARE_")
 
 Port = Annotated[int, msgspec.Meta(ge=1024, le=65535)]
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+# \Z, not $: "$" would let a newline through at the end, into a policy name or nginx.conf.
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,30}\Z")]
+Address = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Fa-f:.]{2,45}\Z")]
+Host = Annotated[str, msgspec.Meta(pattern=r"^(?:\*\.)?[A-Za-z0-9:][A-Za-z0-9:._-]{0,252}\Z")]
 
 
 class StackSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -57,7 +60,7 @@ class StackSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     port: Port | None = None
     """HTTPS port; Vault, PostgreSQL, the bot's API and the demo exchange take the four ports after it."""
-    listen: str = "127.0.0.1"
+    listen: Address = "127.0.0.1"
     """Address that nginx listens on; everything else is on loopback always."""
 
 
@@ -73,7 +76,7 @@ class VaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 class TlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``[tls]``: names on the edge certificate."""
 
-    hosts: tuple[str, ...] = ("localhost",)
+    hosts: tuple[Host, ...] = ("localhost",)
     """DNS names and addresses under which the edge is reached."""
 
 
@@ -82,7 +85,7 @@ class BotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     name: Name = "nasos"
     """The bot's name: part of its Vault role, database roles and paths."""
-    strategy: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "NASOSv5_mod3"
+    strategy: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*\Z")] = "NASOSv5_mod3"
     """Strategy class; ours is shipped, others are looked up in the bot's ``user_data/strategies``."""
     exchange: Literal["demo", "config"] = "demo"
     """``demo`` trades a synthetic market on loopback; ``config`` uses the exchange of ``config``."""
@@ -242,12 +245,17 @@ def _merged(environment: Mapping[str, str], places: list[Path]) -> dict[str, str
     for place in reversed(places):
         path = place / ".env"
         if path.is_file():
-            merged |= _dotenv(path)
-    # An empty variable means "not set" (compose passes those), so that it cannot hide a value of .env.
-    return merged | {name: value for name, value in environment.items() if value}
+            merged |= _set(_dotenv(path))
+    return merged | _set(environment)
 
 
-_LINE: Final = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
+def _set(values: Mapping[str, str]) -> dict[str, str]:
+    # An empty variable means "not set" (compose passes those), so that it cannot hide a value further down.
+    return {name: value for name, value in values.items() if value}
+
+
+_LINE: Final = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=(.*)")
+_QUOTED: Final = re.compile(r"""(?:"([^"]*)"|'([^']*)')\s*(?:\s#.*)?""")
 
 
 def _dotenv(path: Path) -> dict[str, str]:
@@ -256,7 +264,8 @@ def _dotenv(path: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} cannot be read: {type(error).__name__}", f'"file {path}" may tell') from None
     values: dict[str, str] = {}
-    for number, raw in enumerate(text.splitlines(), 1):
+    # Not splitlines(): it also breaks at U+2028 and form feeds, inside a value.
+    for number, raw in enumerate(text.split("\n"), 1):
         line = raw.strip()
         if not line or line.startswith("#"):
             continue
@@ -273,12 +282,15 @@ def _dotenv(path: Path) -> dict[str, str]:
 
 
 def _unquoted(value: str, name: str, where: str) -> str:
-    if value[:1] in ("'", '"'):
-        end = value.find(value[0], 1)
-        if end < 0:
-            raise SettingsError(f"{where}: {name} has an opening quote without its end", f"close the quote of {name}")
-        return value[1:end]
-    return re.split(r"\s#", value, maxsplit=1)[0].strip()
+    text = value.strip()
+    if text[:1] not in ("'", '"'):
+        return re.split(r"(?:^|\s)#", value, maxsplit=1)[0].strip()
+    quoted = _QUOTED.fullmatch(text)
+    if not quoted:
+        raise SettingsError(
+            f"{where}: {name} is not one quoted value", f"close the quote of {name}, with nothing after"
+        )
+    return quoted[1] if quoted[1] is not None else quoted[2]
 
 
 def _known(name: str, where: str) -> None:
@@ -312,11 +324,14 @@ def parse_document(path: Path) -> Document:
         raise SettingsError(f"{path} is not valid TOML: {error}", f"edit {path}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} cannot be read: {type(error).__name__}", f'"file {path}" may tell') from None
+    except (ValueError, RecursionError):  # tomllib's own limits: endless digits, endless brackets
+        raise SettingsError(f"{path} holds a number or a nesting beyond all bounds", f"edit {path}") from None
     _refuse_unknown(raw, path)
     try:
         return msgspec.convert(raw, Document)
     except msgspec.ValidationError as error:
-        reason = str(error).replace("`", '"').replace('"$.', '"')
+        reason = re.sub(r" matching regex .* - at ", " of the allowed characters - at ", str(error), flags=re.DOTALL)
+        reason = reason.replace("`", '"').replace('"$.', '"')
         raise SettingsError(f"{path}: {reason[:1].lower()}{reason[1:]}", "see docs/settings.md") from None
 
 
@@ -365,8 +380,10 @@ def vault_address(address: str, *, allow_plain: bool = False) -> str:
         host, _ = parts.hostname, parts.port
     except ValueError:
         parts, host = None, None
-    clean = parts and not (parts.username or parts.query or parts.fragment or parts.path not in ("", "/"))
-    if parts is None or parts.scheme not in ("http", "https") or not host or not clean:
+    # The whole of what is left must be host and port: user info (also an empty user with a password) never passes.
+    clean = parts and not (parts.query or parts.fragment or parts.path not in ("", "/"))
+    named = parts and re.fullmatch(r"[A-Za-z0-9._-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?", parts.netloc)
+    if parts is None or parts.scheme not in ("http", "https") or not host or not clean or not named:
         raise SettingsError("VAULT_ADDR is not an address like https://host:8200", "VAULT_ADDR=https://127.0.0.1:8200")
     if parts.scheme == "http" and not (allow_plain and _loopback(host)):
         raise SettingsError(
