@@ -109,11 +109,13 @@ def private_directory(path: Path, owner: int | None = None, mode: int = PRIVATE_
     return path
 
 
-def read_private(path: Path, limit: int = 1 << 20) -> bytes:
+def read_private(path: Path, limit: int = 1 << 20, owner: int | None = None) -> bytes:
     """The content of a secret file (at most ``limit`` bytes), if no other user could read or replace it.
 
+    ``owner`` is the uid of the service whose file it is, accepted besides the caller's own and root's.
+
     Raises:
-        FileRefused: Missing, not a regular file, too large, owned by another user (root is accepted),
+        FileRefused: Missing, not a regular file, too large, owned by another user,
             or readable by group or others. Checked on the open file, so it cannot be swapped in between.
     """
     try:
@@ -127,7 +129,7 @@ def read_private(path: Path, limit: int = 1 << 20) -> bytes:
         os.close(fd)
         raise FileRefused(f"{path} is not a regular file", f'"ls -l {path}" shows what it is')
     with os.fdopen(fd, "rb") as file:
-        if status.st_uid not in (os.geteuid(), 0):
+        if status.st_uid not in (os.geteuid(), 0, owner):
             raise FileRefused(f"{path} belongs to uid {status.st_uid}", f"chown {os.geteuid()} {path}")
         if stat.S_IMODE(status.st_mode) & 0o077:
             raise FileRefused(f"{path} can be read by other users", f"chmod 600 {path}")
@@ -153,6 +155,26 @@ def anonymous_file(name: str, content: bytes, mode: int = 0o400, owner: int | No
         os.close(fd)
         raise
     return fd
+
+
+@contextlib.contextmanager
+def locked_directory(path: Path) -> Iterator[None]:
+    """Wait for, then hold, the ``flock`` on a directory: for work of milliseconds on several of its files.
+
+    Not reentrant: a second lock on the same directory inside the block waits for ever.
+
+    Raises:
+        FileRefused: The directory is missing or not ours to open.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _refused(path, error) from None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 class ExclusiveLock:

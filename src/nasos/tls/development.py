@@ -1,0 +1,132 @@
+"""The development certificates of the one-machine stack: who has one, for which names, and who must be told.
+
+Rules: one certificate and key per service, never shared; Vault and PostgreSQL are reached on loopback only, the edge
+under the configured hosts as well. A running service is told only after its pair is whole on disk.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from signal import SIGHUP, Signals
+from typing import Final, TypeAlias
+
+from nasos.errors import TlsError
+from nasos.tls import names
+from nasos.tls.certificate import names_of, parse_certificate, renew_after, verify
+from nasos.tls.dev_ca import DevCa, read_ca
+from nasos.tls.leaf import Leaf, ensure_leaf
+
+LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+
+Notify: TypeAlias = Callable[[str, Leaf], None]
+"""Called with a program's name and its new certificate, to make it use that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service that has a certificate."""
+
+    name: str
+    program: str
+    """Its name in the stack, and whose uid owns the key."""
+    reload_signal: Signals | None
+    """What makes it read certificate and key again; None when it looks by itself."""
+
+
+SERVICES: Final = (
+    Service("vault", "vault", None),  # OpenBao watches its files (tls_auto_reload)
+    Service("postgres", "postgres", SIGHUP),
+    Service("edge", "nginx", SIGHUP),
+)
+
+
+def edge_hosts(configured: Sequence[str]) -> tuple[str, ...]:
+    """The names of the edge: the configured ones, and loopback for who sits at the machine."""
+    return tuple(str(host) for host in names.hosts((*configured, *LOOPBACK)))
+
+
+def service_hosts(service: str, configured: Sequence[str]) -> tuple[str, ...]:
+    """The names on a service's certificate."""
+    return edge_hosts(configured) if service == "edge" else LOOPBACK
+
+
+def issue_all(  # noqa: PLR0913  one keyword per thing that the caller decides
+    directory: Path,
+    configured: Sequence[str],
+    *,
+    now: datetime,
+    owners: Mapping[str, int | None] | None = None,
+    force: bool = False,
+    notify: Sequence[Notify] = (),
+) -> list[Leaf]:
+    """Make every service's certificate good; tell ``notify`` of each one that is new.
+
+    ``owners`` maps a program's name to the uid that runs it.
+
+    Raises:
+        TlsError: The CA's key is damaged.
+        FileRefused: The CA's key can be read by others, or the directory cannot be written.
+        NameRefused: A configured host is neither name nor address.
+    """
+    ca = DevCa.open(directory, now=now, hosts=configured)
+    leaves = []
+    for service in SERVICES:
+        hosts, owner = service_hosts(service.name, configured), (owners or {}).get(service.program)
+        leaf = ensure_leaf(ca, directory, service.name, hosts, now=now, owner=owner, force=force)
+        leaves.append(leaf)
+        if leaf.issued:
+            for tell in notify:
+                tell(service.program, leaf)
+    return leaves
+
+
+class State(enum.StrEnum):
+    """How a certificate stands."""
+
+    GOOD = "good"
+    DUE = "due"
+    """Good, and past two thirds of its life: the next ``up`` or ``tls setup`` renews it."""
+    BAD = "bad"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One certificate as ``nasos tls status`` shows it; nothing private is read for it."""
+
+    service: str
+    state: State
+    reason: str
+    """Why it is not good; empty when it is."""
+    hosts: tuple[str, ...]
+    not_after: datetime | None
+
+
+def standings(directory: Path, configured: Sequence[str], *, now: datetime) -> list[Standing]:
+    """How the certificate of each service stands; changes nothing."""
+    return [_standing(directory, service.name, service_hosts(service.name, configured), now) for service in SERVICES]
+
+
+def _standing(directory: Path, service: str, hosts: Sequence[str], now: datetime) -> Standing:
+    try:
+        certificate = parse_certificate((directory / f"{service}.pem").read_bytes())
+        ca = read_ca(directory / "ca.pem")
+    except FileNotFoundError:
+        return Standing(service, State.MISSING, "no certificate", (), None)
+    except (OSError, TlsError) as error:
+        return Standing(service, State.BAD, f"cannot be read: {error}", (), None)
+    found, end = names_of(certificate), certificate.not_valid_after_utc
+    if ca is None:
+        return Standing(service, State.BAD, "the CA's certificate is missing or damaged", found, end)
+    if now >= end:
+        return Standing(service, State.BAD, "expired", found, end)
+    try:
+        verify(certificate, ca, names.hosts(hosts), now)
+    except TlsError as error:
+        return Standing(service, State.BAD, error.message, found, end)
+    due = now >= renew_after(certificate)
+    return Standing(service, State.DUE if due else State.GOOD, "due for renewal" if due else "", found, end)
