@@ -197,6 +197,22 @@ def load(environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> S
     )
 
 
+def connection_file(path: Path) -> VaultConnection | None:
+    """What a private file like ``.env`` says about Vault (a local stack writes ``app.env``); None without the file.
+
+    Raises:
+        FileRefused: Other users can read or replace it, or this user cannot read it.
+        SettingsError: A line cannot be understood.
+    """
+    try:
+        if not path.is_file():
+            return None
+    except PermissionError:
+        pass  # read_private says whose it is
+    read_private(path)
+    return _connection(_dotenv(path))
+
+
 def child_environment(keep: tuple[str, ...] = (), environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """A clean environment for a child: what programs need to run, nothing that we were configured with."""
     environment = os.environ if environ is None else environ
@@ -448,6 +464,7 @@ __all__ = [
     "VaultSettings",
     "bot_name",
     "child_environment",
+    "connection_file",
     "load",
     "parse_document",
     "vault_address",

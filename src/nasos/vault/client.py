@@ -41,11 +41,15 @@ class Answer:
         """Whether it is a yes."""
         return 200 <= self.status < 300
 
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """The server's own words; they may echo what was sent."""
+        said = self.body.get("errors")
+        return tuple(text for text in said if isinstance(text, str)) if isinstance(said, list) else ()
+
     def refusal(self) -> VaultError:
         """The typed error for a no."""
-        said = self.body.get("errors")
-        errors = [text for text in said if isinstance(text, str)] if isinstance(said, list) else []
-        return refusal(self.method, self.path.partition("?")[0], self.status, errors, self.confidential)
+        return refusal(self.method, self.path.partition("?")[0], self.status, self.errors, self.confidential)
 
 
 class VaultApi:
@@ -100,6 +104,8 @@ class VaultApi:
         headers = dict(self._headers)
         if token is not None:
             headers["X-Vault-Token"] = _header_safe(token)
+        if method == "PATCH":
+            headers["Content-Type"] = "application/merge-patch+json"
         if wrap_ttl:
             headers["X-Vault-Wrap-TTL"] = wrap_ttl
         content = None if body is None else msgspec.json.encode(body, enc_hook=_revealed)

@@ -56,8 +56,6 @@ _BY_TEXT: Final[tuple[tuple[str, type[VaultError], str, str | None], ...]] = (
     ("active cluster node not found", VaultStandby, "vault has no active node at the moment", "nasos status"),
     ("invalid role", CredentialRejected, "vault refused the RoleID or SecretID", "replace the role's credential file"),
     ("invalid secret id", CredentialRejected, "vault refused the SecretID", "replace the role's credential file"),
-    ("invalid token", CredentialRejected, "vault does not know the token (any more)", "log in again"),
-    ("bad token", CredentialRejected, "vault does not know the token (any more)", "log in again"),
     ("wrapping token is not valid", CredentialRejected,
      "the wrapping token is used up, expired or wrong: somebody else may have unwrapped it",
      "have a new one made, and find out who used the old one"),
@@ -65,10 +63,21 @@ _BY_TEXT: Final[tuple[tuple[str, type[VaultError], str, str | None], ...]] = (
 )  # fmt: skip
 
 
+def token_unknown(status: int, errors: Iterable[str]) -> bool:
+    """Whether a 403 means that the token is dead, not that its policy says no.
+
+    Both servers answer a policy's "no" with "1 error occurred: * permission denied" and an unknown token with the
+    bare words or with "invalid token" (``checkToken`` in both sources; OpenBao 2.7.2 measured).
+    """
+    said = " ".join(errors)
+    return status == 403 and (said.strip() == "permission denied" or "invalid token" in said)
+
+
 def refusal(
     method: str, path: str, status: int, errors: Iterable[str] = (), confidential: Confidential | None = None
 ) -> VaultError:
     """The typed error for an answer of ``status`` to ``method path``."""
+    errors = tuple(errors)
     said = "; ".join(" ".join(error.split()) for error in errors)
     lower = said.lower()
     for marker, kind, message, hint in _BY_TEXT:
@@ -77,6 +86,8 @@ def refusal(
     if status in _BY_STATUS:
         kind, message, hint = _BY_STATUS[status]
         return kind(message, hint)
+    if token_unknown(status, errors) and confidential is not None and confidential.has_token:
+        return CredentialRejected("vault does not know the token (any more)", "log in again, or set VAULT_TOKEN anew")
     if status == 403:
         capability = _CAPABILITY.get(method, "create or update")
         return PermissionDenied(f"vault denied {capability} on {path}", "the token's policy does not allow it")
@@ -93,7 +104,7 @@ def _server_trouble(method: str, path: str, status: int) -> VaultError:
         return VaultUnreachable("vault is not available at the moment (503)", "nasos status")
     hint = "a full disk under the audit log stops vault: look at its log and at df -h"
     if method in READS:
-        return VaultRefused(f"vault could not serve {method} {path} ({status})", hint)
+        return VaultUnreachable(f"vault could not serve {method} {path} ({status})", hint)
     return OutcomeUnknown(
         f"vault answered {status} to {method} {path}; it may or may not have been applied", f"read it back; {hint}"
     )
@@ -107,6 +118,11 @@ class Confidential:
     def __init__(self, body: object, token: Secret | None = None) -> None:
         self._body = body
         self._token = token
+
+    @property
+    def has_token(self) -> bool:
+        """Whether a token was sent."""
+        return self._token is not None
 
     def clean(self, text: str) -> str:
         """``text`` without the values; all of it is withheld when a value too short to replace stands in it."""
