@@ -1,1 +1,26 @@
-"""bot."""
+"""Inject, supervise and confine the trading bot.
+
+======================  ==========================================================================
+``launch``              ``nasos run --bot``: read the secrets, start the bot, keep it running
+``command``             what may stand after ``freqtrade``, and where our document goes in it
+``document``            Vault records become the part of freqtrade's configuration that is secret
+``credential``          the database login in memory, replaced in place while the bot trades
+``refresh``             notices what changed in Vault; Vault's absence changes nothing
+``supervise``           the rules: what an exit means, when to start again, when to give up
+``child``               one bot process: its descriptors, its signals, its end
+``lock``                one bot per name, also when a launcher was killed
+``output``              every line of the bot passes the redactor
+``tether``              a process that ends with its parent and leaves no core file
+``handover``            any other program: secrets as anonymous files, or in its environment when asked
+``freqtrade``           the bot's configuration without secrets, and the operator's file under it
+``configuration``       freqtrade's JSON with comments: reading and merging, as freqtrade does it
+``entry``               inside the bot's process: the only module here that imports freqtrade
+``sqlalchemy_plugin``   inside the bot's process: each database connection gets the current login
+======================  ==========================================================================
+
+Nothing is imported here: ``entry`` runs in the bot's own virtual environment and pays for each import.
+"""
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -1,0 +1,201 @@
+"""``nasos run --bot``: read the secrets, start the bot with them in memory, keep it running.
+
+Rules:
+
+* Secrets reach the bot on two anonymous files and nowhere else: the document (sealed, written once per start) and
+  the credential page (replaced in place). Environment, arguments and disk stay clean.
+* Every start reads Vault anew. When Vault does not answer, the first start fails; a *restart* goes on with the last
+  records, because a trading bot is worth more than a fresh copy of what has hardly changed.
+* One bot per name; it ends with its launcher, whatever ends that.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from nasos.bot import document as doc
+from nasos.bot.child import Child, Signals
+from nasos.bot.command import Command
+from nasos.bot.credential import CredentialPage
+from nasos.bot.database import completed, needs_login
+from nasos.bot.lock import OneBot
+from nasos.bot.output import RedactedOutput
+from nasos.bot.records import ReadAll, ReadOne, Records
+from nasos.bot.report import Append, Report
+from nasos.bot.supervise import Again, Ended, GiveUp, Leave, RestartPolicy, decide, exit_code, explain
+from nasos.errors import BotError, VaultError
+from nasos.files import anonymous_file
+from nasos.ledger import Outcome
+from nasos.secret import Redactor
+
+GRACE: Final = 30.0
+"""Seconds from SIGTERM to SIGKILL; freqtrade needs 1.4 to 3 s (measured)."""
+
+_SEALED: Final = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """Everything that one `run` needs; the command line fills it in."""
+
+    bot: str
+    python: Path
+    """Interpreter of the bot's own virtual environment."""
+    run_directory: Path
+    """Where the lock is, ``<home>/run/bot``."""
+    read_all: ReadAll
+    read_one: ReadOne
+    append: Append
+    say: Callable[[str], None]
+    environment: Mapping[str, str]
+    """The bot's whole environment: no secret, none of our settings."""
+    database_url: object = None
+    """``db_url`` of the operator's configuration."""
+    grace: float = GRACE
+    policy: RestartPolicy = field(default_factory=RestartPolicy)
+    restart: bool = True
+    """False: one run, its exit code passed on (an unasked 0 of a trading bot is a failure all the same)."""
+
+
+def run(launch: Launch, command: Command) -> int:
+    """Run the bot until it is done or stopped; returns the exit code for the launcher.
+
+    Must be called from the main thread.
+
+    Raises:
+        AlreadyRunning: This bot runs already.
+        BotError: Its records or configuration cannot work, or it keeps failing.
+        VaultError: Vault could not be asked before the first start.
+    """
+    if not command.supervised:
+        return _Bot(launch, command).once()
+    with OneBot(launch.run_directory, launch.bot) as lock, Signals() as signals:
+        return _Bot(launch, command).keep_running(lock, signals)
+
+
+class _Bot:
+    def __init__(self, launch: Launch, command: Command) -> None:
+        self._launch = launch
+        self._command = command
+        self._redactor = Redactor()
+        self._report = Report(launch.bot, launch.append, launch.say, self._redactor)
+        self._with_login = needs_login(launch.database_url)
+        self._page: CredentialPage | None = None
+        self._records: Records | None = None
+
+    def once(self) -> int:
+        """One run of a command that ends by itself."""
+        with Signals() as signals:
+            return exit_code(self._one_run(signals, None).status)
+
+    def keep_running(self, lock: OneBot, signals: Signals) -> int:
+        """Run, judge the exit, run again."""
+        failures = 0
+        while True:
+            ended = self._one_run(signals, lock)
+            step = decide(ended, failures, self._launch.policy)
+            if isinstance(step, Again) and not self._launch.restart:
+                step = Leave(exit_code(ended.status) or GiveUp(1).code)
+            self._told(ended, step)
+            if isinstance(step, Leave):
+                return step.code
+            if isinstance(step, GiveUp):
+                raise BotError(
+                    f'the bot "{self._launch.bot}" failed {step.failures} times in a row soon after its start'
+                    f" (last: {explain(ended.status)})",
+                    "its last lines above say why; freqtrade show-config checks a configuration",
+                )
+            failures = step.failures
+            if signals.wait(step.delay):
+                return 128 + signals.last
+
+    def _one_run(self, signals: Signals, lock: OneBot | None) -> Ended:
+        from nasos.bot.refresh import Refresh
+
+        records = self._read()
+        output = RedactedOutput(self._redactor)
+        child = self._start(records, output)
+        output.start()
+        if lock:
+            lock.record(child.pid)
+        versions = {name: record.version for name, record in records.items()}
+        self._report.event("bot.start", "", Outcome.OK, {n: str(v) for n, v in versions.items()})
+        refresh = Refresh(self._launch.read_one, versions, self._page, self._redactor, self._report)
+        if lock:
+            refresh.start()
+        try:
+            return child.wait(signals, self._launch.grace)
+        finally:
+            refresh.stop()
+            output.finish()
+
+    def _read(self) -> Records:
+        try:
+            records = self._launch.read_all()
+        except VaultError as error:
+            if self._records is None:
+                raise
+            self._report.event("bot.refresh", "", Outcome.FAILED, {"reason": error.message})
+            self._report.note(f"vault does not answer, the bot starts with the secrets of last time: {error.message}")
+            return self._records
+        self._redactor.learn(doc.confidential(records.values()))
+        self._settle_page(records)
+        if self._records is None:
+            for name in doc.left_out(records):
+                self._report.note(f"bots/{self._launch.bot}/{name} is no part of freqtrade's configuration; left out")
+        self._records = records
+        return records
+
+    def _settle_page(self, records: Records) -> None:
+        if not self._with_login:
+            return
+        if doc.DATABASE not in records:
+            raise BotError(
+                f"the configuration names a PostgreSQL database, but bots/{self._launch.bot}/db is not in vault",
+                f"nasos secret set bots/{self._launch.bot}/db --field username --field password",
+            )
+        credential = doc.database_credential(records[doc.DATABASE])
+        if self._page is None:
+            self._page = CredentialPage(credential)
+        else:
+            self._page.write(credential)
+
+    def _start(self, records: Records, output: RedactedOutput) -> Child:
+        page = _read_only(self._page.fd) if self._page else None
+        url = completed(str(self._launch.database_url), page) if page is not None else None
+        written = anonymous_file("nasos-document", doc.encode(doc.document(records, url)))
+        fcntl.fcntl(written, fcntl.F_ADD_SEALS, _SEALED)
+        document = _read_only(written)
+        handed = [fd for fd in (document, page) if fd is not None]
+        try:
+            return Child(
+                self._argv(document),
+                self._launch.environment,
+                outputs=(output.stdout, output.stderr),
+                handed=handed,
+            )
+        finally:
+            for fd in (written, *handed):
+                os.close(fd)
+
+    def _argv(self, document: int) -> Sequence[str]:
+        # -I: neither PYTHON* variables nor the working directory may bring modules in; -u: lines come when written.
+        entry = [str(self._launch.python), "-I", "-u", "-m", "nasos.bot.entry"]
+        return [*entry, str(os.getpid()), str(document), *self._command.with_document(document)]
+
+    def _told(self, ended: Ended, step: Leave | Again | GiveUp) -> None:
+        after = {Leave: "done", Again: "restart", GiveUp: "given up"}[type(step)]
+        detail = {"status": explain(ended.status), "seconds": f"{ended.seconds:.1f}", "next": after}
+        self._report.event("bot.exit", "", Outcome.OK if ended.asked else Outcome.FAILED, detail)
+        if isinstance(step, Again):
+            self._report.note(f"ended ({explain(ended.status)}); starts again in {step.delay:.0f} s")
+
+
+def _read_only(fd: int) -> int:
+    """A second descriptor for the same file that cannot write."""
+    return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)

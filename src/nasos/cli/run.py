@@ -1,0 +1,142 @@
+"""``nasos run``: a bot, or any program, with its secrets in memory only."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nasos.bot.handover import Read, Wanted, become, by_environment, by_file
+from nasos.bot.tether import end_with_parent, seal_memory
+from nasos.cli.output import note
+from nasos.errors import BotError, SecretNotFound, UsageError
+from nasos.secret import Secret
+from nasos.settings import bot_name, child_environment, load
+
+if TYPE_CHECKING:
+    from nasos.bot.launch import Launch
+    from nasos.bot.records import Records
+    from nasos.settings import Settings
+    from nasos.vault import VaultClient
+
+
+@click.command(context_settings={"allow_interspersed_args": False})
+@click.option("--bot", metavar="NAME", help="Run freqtrade as this bot, with all of its secrets.")
+@click.option("--once", is_flag=True, help="With --bot: do not start it again when it ends.")
+@click.option("--die-with-parent", is_flag=True, help="End when the process that started this one ends.")
+@click.option("--role", metavar="ROLE", default="app", show_default=True, help="Vault role that reads the secrets.")
+@click.option("--file", "files", multiple=True, metavar="VAR=PATH[:FIELD]",
+              help="Put a secret into an anonymous file and its path into VAR.")  # fmt: skip
+@click.option("--env", "variables", multiple=True, metavar="VAR=PATH[:FIELD]",
+              help="Put a secret itself into VAR; every process of the same user can read it there.")  # fmt: skip
+@click.option("--keep", multiple=True, metavar="VAR", help="Pass this variable of the environment on.")
+@click.argument("command", nargs=-1, required=True, metavar="-- COMMAND...")
+def run(  # noqa: PLR0913, PLR0917  one parameter per option, passed by name
+    bot: str | None,
+    once: bool,  # noqa: FBT001  click passes options by name
+    die_with_parent: bool,  # noqa: FBT001
+    role: str,
+    files: Sequence[str],
+    variables: Sequence[str],
+    keep: Sequence[str],
+    command: Sequence[str],
+) -> int:
+    """Run a bot or any program with its secrets in memory only.
+
+    \b
+    nasos run --bot nasos -- freqtrade trade -c config.json
+    nasos run --file DB_PASSWORD_FILE=app/db -- my-program
+    """  # noqa: D301  \b is click's mark for lines that must not be wrapped
+    if die_with_parent:
+        # TERM and not KILL: the bot gets to finish what it is doing, and its lock keeps a second one away.
+        end_with_parent(os.getppid(), signal.SIGTERM)
+    seal_memory()
+    settings = load()
+    if bot is None:
+        given = _given(settings, role, files, variables) if files or variables else {}
+        become(command, child_environment(tuple(keep)) | given)
+    if files or variables:
+        raise UsageError("--file and --env are for other programs; a bot gets all of its records", "nasos run --help")
+    return _bot(settings, bot, keep, command, restart=not once)
+
+
+def _given(settings: Settings, role: str, files: Sequence[str], variables: Sequence[str]) -> dict[str, str]:
+    """What to add to the environment: paths of anonymous files, and secrets where that was asked for."""
+    by_path, plain = [Wanted.parse(text) for text in files], [Wanted.parse(text) for text in variables]
+    read = _reader(_client(settings, role))
+    return by_file(by_path, read) | by_environment(plain, read)
+
+
+def _reader(client: VaultClient) -> Read:
+    def read(path: str, field: str) -> Secret:
+        fields = client.read(path).fields
+        if field not in fields:
+            raise SecretNotFound(
+                f"{path} has no field {field!r}; it has {', '.join(sorted(fields))}", f"nasos secret list {path}"
+            )
+        return fields[field]
+
+    return read
+
+
+def _bot(settings: Settings, bot: str, keep: Sequence[str], words: Sequence[str], *, restart: bool) -> int:
+    from nasos.bot.command import parse
+    from nasos.bot.configuration import read_files
+    from nasos.bot.launch import run as run_bot
+
+    command = parse(words, Path.cwd())
+    database_url = read_files(command.configs).get("db_url")
+    return run_bot(_launch(settings, bot, keep, database_url, restart=restart), command)
+
+
+def _launch(settings: Settings, bot: str, keep: Sequence[str], database_url: object, *, restart: bool) -> Launch:
+    from nasos.bot.launch import Launch
+
+    name = bot_name(bot)
+    client = _client(settings, f"bot-{name}")
+    folder = f"bots/{name}"
+
+    def read_all() -> Records:
+        return {entry: client.read(f"{folder}/{entry}") for entry in client.list(folder) if not entry.endswith("/")}
+
+    return Launch(
+        bot=name,
+        python=_python(settings),
+        run_directory=settings.home / "run" / "bot",
+        read_all=read_all,
+        read_one=lambda entry: client.read(f"{folder}/{entry}"),
+        append=_append(settings.home / "ledger" / "events.jsonl", f"bot-{name}"),
+        say=note,
+        environment=child_environment(tuple(keep)),
+        database_url=database_url,
+        restart=restart,
+    )
+
+
+def _append(path: Path, actor: str) -> Callable[..., object]:
+    def append(*event: object) -> object:
+        from nasos.ledger import Ledger
+
+        return Ledger(path, actor).append(*event)  # type: ignore[arg-type]  # passed through as they came
+
+    return append
+
+
+def _python(settings: Settings) -> Path:
+    """The interpreter of the bot's own virtual environment; not resolved: the link's place decides what it sees."""
+    if settings.bot.python:
+        return Path(settings.bot.python).expanduser().absolute()
+    if settings.project is None:
+        raise BotError("nobody says where freqtrade is installed", "set python in [bot] of nasos.toml")
+    return settings.project / ".venv-bot" / "bin" / "python"
+
+
+def _client(settings: Settings, role: str) -> VaultClient:
+    from nasos.cli.context import service_connection
+    from nasos.vault import VaultClient
+
+    return VaultClient(service_connection(settings, role), prefix="nasos")
