@@ -1,0 +1,94 @@
+"""``nasos tls setup | status``: the certificates of the stack."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from nasos.cli.output import document, json_option, note, say
+from nasos.errors import EXIT_CLEAN, EXIT_FINDINGS
+from nasos.settings import load
+
+if TYPE_CHECKING:
+    from nasos.stack.home import Home
+    from nasos.tls import Leaf
+
+
+@click.group()
+def tls() -> None:
+    """Certificates of the stack."""
+
+
+@tls.command()
+@click.option("--force", is_flag=True, help="New keys and certificates, also where the present ones are good.")
+def setup(force: bool) -> None:  # noqa: FBT001  click passes options by name
+    """Issue the development certificates that are missing, due or no longer right; safe to repeat.
+
+    Running services pick a new certificate up at once.
+    """
+    from nasos.files import private_directory
+    from nasos.stack.home import Home
+    from nasos.stack.users import Users
+    from nasos.tls import SERVICES, issue_all
+
+    settings, users = load(), Users.of_this_process()
+    users.ensure()
+    home = Home(settings.home, users)
+    mode = 0o711 if users.separate else 0o700
+    private_directory(home.root, mode=mode)
+    private_directory(home.tls, mode=mode)
+    leaves = issue_all(
+        home.tls,
+        settings.tls.hosts,
+        now=datetime.now(UTC),
+        owners={service.program: users.uid(service.program) for service in SERVICES},
+        force=force,
+        notify=[lambda program, leaf: _record(home, program, leaf), lambda program, _: _reload(home, program)],
+    )
+    for leaf in leaves:
+        done = f"issued ({leaf.reason})" if leaf.issued else "good as it is"
+        note(f"{click.style('✓', fg='green')} {leaf.service:9} {done}, until {leaf.not_after:%Y-%m-%d}")
+    say(str(home.tls / "ca.pem"))
+    note("  trust this CA in your browser or client; it can sign for this stack's own names only")
+
+
+def _record(home: Home, program: str, leaf: Leaf) -> None:
+    from nasos.ledger import Ledger
+
+    detail = {"reason": leaf.reason, "not_after": leaf.not_after.isoformat(), "program": program}
+    Ledger(home.ledger, "operator").append("tls.issue", leaf.service, detail=detail)
+
+
+def _reload(home: Home, program: str) -> None:
+    """Make a running program read its new certificate."""
+    from nasos.stack.supervisor import Supervisor
+    from nasos.tls import SERVICES
+
+    number = next(service.reload_signal for service in SERVICES if service.program == program)
+    supervisor = Supervisor(home)
+    if number is not None and supervisor.running():
+        supervisor.signal(program, number)
+
+
+@tls.command()
+@json_option
+@click.pass_context
+def status(context: click.Context, as_json: bool) -> None:  # noqa: FBT001  click passes options by name
+    """Names and expiry of each certificate. Exit code 1 when one is missing, wrong or due."""
+    from nasos.tls import State, standings
+
+    settings = load()
+    directory = settings.home / "tls"
+    found = standings(directory, settings.tls.hosts, now=datetime.now(UTC))
+    good = all(standing.state is State.GOOD for standing in found)
+    if as_json:
+        document({"ca": str(directory / "ca.pem"), "good": good, "certificates": found})
+    for standing in () if as_json else found:
+        mark = click.style("✓", fg="green") if standing.state is State.GOOD else click.style("✗", fg="red")
+        until = f"until {standing.not_after:%Y-%m-%d}" if standing.not_after else ""
+        say(f"{mark} {standing.service:9} {standing.state:8} {until:17} {', '.join(standing.hosts)}")
+        if standing.reason:
+            say(f"  {standing.reason}; to mend it: nasos tls setup")
+    context.exit(EXIT_CLEAN if good else EXIT_FINDINGS)
