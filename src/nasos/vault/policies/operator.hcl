@@ -1,0 +1,47 @@
+# The human administrator: all of nasos/, and the policies and roles named nasos-*. Whoever may write policies and
+# roles can give himself anything, so this is as good as root within this server; what it cannot do directly is
+# change audit, seal or raw storage, or make tokens that no role stands behind.
+path "kv/data/nasos/*" {
+  capabilities = ["create", "read", "update", "patch", "delete"]
+}
+path "kv/metadata/nasos/*" {
+  capabilities = ["create", "read", "update", "patch", "delete", "list"]
+}
+path "kv/delete/nasos/*" {
+  capabilities = ["update"]
+}
+path "kv/undelete/nasos/*" {
+  capabilities = ["update"]
+}
+path "kv/destroy/nasos/*" {
+  capabilities = ["update"]
+}
+path "sys/policies/acl" {
+  capabilities = ["list"]
+}
+path "sys/policies/acl/nasos-*" {
+  capabilities = ["create", "read", "update", "delete"]
+}
+path "auth/approle/role" {
+  capabilities = ["list"]
+}
+path "auth/approle/role/nasos-*" {
+  capabilities = ["create", "read", "update", "delete", "list"]
+}
+
+# Seeing whether the rest is as bootstrap left it; changing that takes a root token.
+path "sys/mounts" {
+  capabilities = ["read"]
+}
+path "sys/auth" {
+  capabilities = ["read"]
+}
+path "sys/config/auditing/request-headers" {
+  capabilities = ["read", "sudo"]
+}
+path "sys/quotas/config" {
+  capabilities = ["read"]
+}
+path "sys/quotas/rate-limit/nasos-login" {
+  capabilities = ["read"]
+}

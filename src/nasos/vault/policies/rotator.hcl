@@ -1,0 +1,33 @@
+# The rotator: replaces what it may rotate, and journals in _rotation/. It cannot destroy an old version: that one
+# is the way back.
+path "kv/data/nasos/bots/*" {
+  capabilities = ["create", "read", "update"]
+}
+path "kv/metadata/nasos/bots/*" {
+  capabilities = ["read", "list"]
+}
+path "kv/data/nasos/postgres/*" {
+  capabilities = ["create", "read", "update"]
+}
+path "kv/metadata/nasos/postgres/*" {
+  capabilities = ["read", "list"]
+}
+path "kv/data/nasos/gateway/*" {
+  capabilities = ["create", "read", "update"]
+}
+path "kv/metadata/nasos/gateway/*" {
+  capabilities = ["read", "list"]
+}
+
+# Pending values are its own: it removes them, versions and all, once they are current.
+path "kv/data/nasos/_rotation/*" {
+  capabilities = ["create", "read", "update", "delete"]
+}
+path "kv/metadata/nasos/_rotation/*" {
+  capabilities = ["create", "read", "update", "delete", "list"]
+}
+
+# That the server is bootstrapped; an audited read that needs no secret.
+path "kv/data/nasos/_meta/bootstrap" {
+  capabilities = ["read"]
+}

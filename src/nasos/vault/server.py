@@ -1,0 +1,160 @@
+"""The configuration of the embedded server, and its unseal key.
+
+Rules: TLS from the first second; loopback only; two audit devices, because a server with one stops serving when that
+one cannot be written; the unseal key is made once, is never overwritten, and lies outside the state directory.
+
+Left out on purpose: ``consistency_missing_header_forward``. On a sealed node it answers 503 to every request without
+a consistency header, also to ``sys/init``, ``sys/unseal`` and ``sys/seal-status`` (measured, OpenBao 2.7.2), and one
+node has no standby that could be stale.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from nasos.errors import FileRefused
+from nasos.files import atomic_write, fsync_directory, private_directory, read_private
+
+UNSEAL_KEY_BYTES: Final = 32
+"""AES-256, as ``seal "static"`` asks for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """What differs between one embedded server and the next."""
+
+    port: int
+    cluster_port: int = 0
+    """Raft's own listener; 0 lets the kernel choose, which is enough for one node."""
+    data_dir: Path
+    """Raft storage; exists, private to the server's user."""
+    tls_cert: Path
+    tls_key: Path
+    audit_files: tuple[Path, Path]
+    """The two logs; their directories exist (the server would make them with the file's mode)."""
+    unseal_key: Path | None
+    """Key file of the static seal; None: Shamir, a person unseals after each start."""
+    node_id: str = "nasos"
+    max_request_size: int = 2 << 20
+    """Bytes; a secret of 1 MiB grows under JSON, and raft itself refuses entries that are larger."""
+
+
+def render_config(config: ServerConfig) -> str:
+    """The HCL text.
+
+    Raises:
+        FileRefused: A path cannot be written down in HCL without changing its meaning.
+    """
+    return _TEMPLATE.format(
+        data=_quoted(config.data_dir),
+        node_id=config.node_id,
+        port=config.port,
+        cluster_port=config.cluster_port,
+        certificate=_quoted(config.tls_cert),
+        key=_quoted(config.tls_key),
+        max_request_size=config.max_request_size,
+        seal=_seal(config.unseal_key),
+        audit_primary=_quoted(config.audit_files[0]),
+        audit_second=_quoted(config.audit_files[1]),
+    )
+
+
+def _seal(key: Path | None) -> str:
+    if key is None:
+        return "# No seal stanza: Shamir. A person gives the key shares after each start."
+    return f'seal "static" {{\n  current_key_id = "1"\n  current_key = {_quoted(key, "file://")}\n}}'
+
+
+def _quoted(path: Path, scheme: str = "") -> str:
+    text = str(path)
+    if not text.isprintable() or any(sign in text for sign in '"\\$%'):
+        raise FileRefused(
+            f"{text!r} cannot stand in the server's configuration", "choose a path without quotes, $ and %"
+        )
+    return f'"{scheme}{text}"'
+
+
+def make_unseal_key(path: Path, owner: int | None = None) -> bool:
+    """Make sure that ``path`` holds an unseal key; True when it was made now. An existing key is never replaced.
+
+    Raises:
+        FileRefused: What is there is no private file of 32 bytes, or the key cannot be written.
+    """
+    private_directory(path.parent, owner)
+    if path.exists():
+        _require_key(path, owner)
+        return False
+    new = path.with_name(f".{path.name}.new")
+    atomic_write(new, secrets.token_bytes(UNSEAL_KEY_BYTES), owner=owner)
+    try:
+        # A link, unlike a rename, fails when somebody else made the key in between.
+        os.link(new, path)
+    except FileExistsError:
+        _require_key(path, owner)
+        return False
+    except OSError as error:
+        raise FileRefused(f"cannot write {path}: {(error.strerror or '').lower()}") from None
+    finally:
+        new.unlink(missing_ok=True)
+        fsync_directory(path.parent)
+    return True
+
+
+def _require_key(path: Path, owner: int | None) -> None:
+    if len(read_private(path, owner=owner)) != UNSEAL_KEY_BYTES:
+        raise FileRefused(
+            f"{path} is not an unseal key of {UNSEAL_KEY_BYTES} bytes",
+            "restore it from your backup: without it nothing in this vault can be read again",
+        )
+
+
+_TEMPLATE: Final = """\
+# Written by nasos at each start; docs/vault.md explains every line.
+ui           = false
+api_addr     = "https://127.0.0.1:{port}"
+cluster_addr = "https://127.0.0.1:{cluster_port}"
+
+storage "raft" {{
+  path                   = {data}
+  node_id                = "{node_id}"
+  performance_multiplier = 1
+}}
+
+listener "tcp" {{
+  address          = "127.0.0.1:{port}"
+  cluster_address  = "127.0.0.1:{cluster_port}"
+  tls_cert_file    = {certificate}
+  tls_key_file     = {key}
+  tls_min_version  = "tls13"
+  tls_auto_reload  = true
+  max_request_size = {max_request_size}
+}}
+
+{seal}
+
+audit "file" "primary" {{
+  options {{
+    file_path     = {audit_primary}
+    mode          = "0600"
+    hmac_accessor = "false"
+  }}
+}}
+
+audit "file" "second" {{
+  options {{
+    file_path            = {audit_second}
+    mode                 = "0600"
+    hmac_accessor        = "false"
+    elide_list_responses = "true"
+  }}
+}}
+
+telemetry {{
+  prometheus_retention_time = "1h"
+  disable_hostname          = true
+}}
+"""
