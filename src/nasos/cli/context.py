@@ -1,59 +1,64 @@
-"""Builds what commands share out of settings: where Vault is, and as whom to speak to it.
+"""As whom a command speaks to Vault.
 
-Rules: a service's credential file names role and SecretID and is read anew at each login; an address that was
-configured (``VAULT_ADDR``) beats the local stack; nothing here asks the network.
+Rules: what ``.env`` or the environment says comes first; else the local stack, with the credential file of the role.
+A service's credential is its own file whatever the address: nothing borrows the operator's.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from pathlib import Path
 
-import msgspec
-
+from nasos import settings as configuration
 from nasos.errors import SettingsError, StackError
-from nasos.settings import AppRole, Settings, Token, VaultConnection
+from nasos.ledger import Ledger
+from nasos.settings import AppRole, Settings, VaultConnection
+from nasos.stack.home import Home
+from nasos.stack.users import Users
+from nasos.vault import VaultClient
+
+OPERATOR = "operator"
 
 
-class _Ports(msgspec.Struct):
-    vault: int
+def operator_client(prefix: str = "nasos", settings: Settings | None = None) -> VaultClient:
+    """A client for the person at the terminal; its writes are recorded in the ledger.
+
+    Raises:
+        SettingsError: Neither a Vault with a credential nor a local stack is configured.
+    """
+    chosen = settings or configuration.load()
+    ledger = Ledger(chosen.home / "ledger" / "events.jsonl", OPERATOR)
+    return VaultClient(operator_connection(chosen), prefix=prefix, on_event=ledger.append)
 
 
-class _Stack(msgspec.Struct):
-    """The part of ``stack.json`` that a client needs."""
-
-    ports: _Ports
+def operator_connection(settings: Settings) -> VaultConnection:
+    """The configured Vault, if a credential is configured with it; else the operator's role."""
+    configured = settings.vault_connection
+    return configured if configured and configured.credential else service_connection(settings, OPERATOR)
 
 
 def service_connection(settings: Settings, role: str) -> VaultConnection:
-    """The connection of one service: ``bot-nasos``, ``operator``, ``app``.
+    """The connection of one service: the configured or the local Vault, ``credentials/<role>.json`` as credential.
 
     Raises:
-        SettingsError: Nothing says where Vault is, or there is no credential for the role.
-        StackError: ``stack.json`` cannot be understood.
+        SettingsError: There is neither; the hint says how to get one.
     """
-    file = settings.home / "credentials" / f"{role}.json"
-    credential = AppRole(role_id="", secret_id_file=file)
+    credential = AppRole(role_id="", secret_id_file=settings.home / "credentials" / f"{role}.json")
     configured = settings.vault_connection
-    if configured is not None:
-        own = credential if file.exists() else configured.credential
-        return replace(configured, credential=_required(own, role))
-    return VaultConnection(f"https://127.0.0.1:{_port(settings)}", settings.home / "tls" / "ca.pem", credential)
+    if configured:
+        return VaultConnection(
+            configured.address, configured.ca_file, credential, configured.namespace, allow_plain=configured.allow_plain
+        )
+    return VaultConnection(_local_address(settings.home), settings.home / "tls" / "ca.pem", credential)
 
 
-def _required(credential: Token | AppRole | None, role: str) -> Token | AppRole:
-    if credential is None:
-        raise SettingsError(f"there is no credential for the role {role}", "nasos vault bootstrap")
-    return credential
-
-
-def _port(settings: Settings) -> int:
-    path = settings.home / "stack.json"
+def _local_address(home: Path) -> str:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_Stack).ports.vault
-    except FileNotFoundError:
+        record = Home(home, Users.of_this_process()).record()
+    except StackError as error:
+        raise SettingsError(error.message, error.hint) from None
+    if record is None:
         raise SettingsError(
-            f"VAULT_ADDR is not set, and there is no local stack in {settings.home}",
+            f"VAULT_ADDR is not set, and there is no local stack in {home}",
             "set VAULT_ADDR in .env, or start a stack: ./scripts/setup_security.sh",
-        ) from None
-    except (OSError, msgspec.MsgspecError) as error:
-        raise StackError(f"{path} cannot be read: {type(error).__name__}", f'"ls -l {path}" may tell') from None
+        )
+    return f"https://127.0.0.1:{record.ports.vault}"
