@@ -14,8 +14,9 @@
 ``refusal``       what a "no" means
 ``wire``          kept TLS connections
 ``system``        what a server says of itself
-``bootstrap``     observe, plan, apply
-``roles``         one policy and AppRole per service
+``bootstrap``     observe, plan, apply; ``desired``, ``reconcile``, ``credentials``, ``recovery`` are its parts
+``roles``         one policy and AppRole per service, from ``policies/*.hcl``
+``server``        the embedded server's configuration and unseal key
 ================  ==========================================================================
 """
 

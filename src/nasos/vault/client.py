@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from nasos.errors import CredentialRejected, TooLarge, VaultError, VaultRefused
+from nasos.errors import CredentialRejected, NameRefused, TooLarge, VaultError, VaultRefused
 from nasos.secret import Secret
 from nasos.settings import vault_address
 from nasos.vault.refusal import Confidential, refusal
@@ -101,6 +101,8 @@ class VaultApi:
         Raises:
             VaultError: The server could not be asked, or what answered is no Vault.
         """
+        if not path.isascii() or not path.isprintable() or " " in path:
+            raise NameRefused(f"{path[:200]!r} cannot be a path of vault's API")
         headers = dict(self._headers)
         if token is not None:
             headers["X-Vault-Token"] = _header_safe(token)

@@ -4,9 +4,9 @@ Rules:
 
 * TLS 1.2 or later, the peer verified strictly (``VERIFY_X509_STRICT``) against the CA we hold, host name included.
   A replaced CA file is picked up by the next connection.
-* A request is sent once. Only a read (RFC 9110, 9.2.2) is sent again, once and on a fresh connection, when a kept
-  connection turned out dead. A kept connection that the server has closed meanwhile is noticed before it is used.
-* A write of which the answer was lost is `OutcomeUnknown`; everything earlier is `VaultUnreachable`.
+* A request is sent once. On a kept connection that turned out dead it is sent again, once, on a fresh one: a read
+  always (RFC 9110, 9.2.2), a write only if it was not handed over whole. Most dead ones are noticed before use.
+* A write that was sent whole and of which the answer was lost is `OutcomeUnknown`; earlier it is `VaultUnreachable`.
 * Connections are handed out one thread each; a forked child starts without any.
 * Proxy variables of the environment are not obeyed: no third party stands between a token and Vault.
 """
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from nasos.errors import CertificateRefused, OutcomeUnknown, VaultError, VaultRefused, VaultUnreachable
+from nasos.errors import CertificateRefused, OutcomeUnknown, TooLarge, VaultError, VaultRefused, VaultUnreachable
 from nasos.vault.refusal import READS
 
 CONNECT_TIMEOUT: Final = 3.5  # seconds: the first SYN and its retransmission after 1 s and 3 s (RFC 6298)
@@ -33,7 +33,13 @@ KEEP_IDLE: Final = 60.0  # seconds: well inside the server's idle timeout (5 min
 KEEP_COUNT: Final = 8  # idle connections kept; more threads than that pay a handshake now and then
 LONGEST_ANSWER: Final = 64 << 20  # bytes; a KV record is under 1 MiB, a list of a million names is under this
 
+LARGE: Final = 1 << 20  # bytes: past a KV entry's limit, a hang-up in mid-request means "too large"
+
 _LOST: Final = (OSError, http.client.HTTPException)
+
+
+class _Unsent(Exception):
+    """The connection broke before the whole request was handed to it: no server can have applied it."""
 
 
 class Wire:
@@ -55,6 +61,7 @@ class Wire:
         """Send one request; return status and the whole body.
 
         Raises:
+            TooLarge: The server hung up in the middle of a large body.
             VaultUnreachable: No connection, or no answer to a read.
             CertificateRefused: The peer could not be verified; nothing was sent.
             OutcomeUnknown: A write was sent and its answer lost.
@@ -63,16 +70,19 @@ class Wire:
         if kept is not None:
             try:
                 return self._once(kept, method, target, body, headers)
+            except _Unsent:
+                pass
             except _LOST as error:
-                kept.close()
                 # A timeout is no dead connection: asking again would only double the wait.
                 if isinstance(error, TimeoutError) or method not in READS:
                     raise self._lost(method, target, error) from None
-        fresh = self._fresh()
         try:
-            return self._once(fresh, method, target, body, headers)
+            return self._once(self._fresh(), method, target, body, headers)
+        except _Unsent as unsent:
+            if len(body or b"") > LARGE:
+                raise TooLarge("vault hung up on a request of this size", "split the value") from None
+            raise VaultUnreachable(f"vault at {self.address} hung up: {unsent}", "nasos status") from None
         except _LOST as error:
-            fresh.close()
             raise self._lost(method, target, error) from None
 
     def close(self) -> None:
@@ -85,23 +95,35 @@ class Wire:
         headers: Mapping[str, str],
     ) -> tuple[int, bytes]:  # fmt: skip
         try:
-            connection.request(method, target, body=body, headers=headers)
-        except (BrokenPipeError, ConnectionResetError):
-            # A server that refuses a large body answers (413) and closes while we still send: look for the answer.
-            if body is None:
-                raise
-        response = connection.getresponse()
-        content = response.read(LONGEST_ANSWER + 1)
+            try:
+                connection.request(method, target, body=body, headers=headers)
+            except _LOST as error:
+                return self._early(connection, error)
+            response = connection.getresponse()
+            content = response.read(LONGEST_ANSWER + 1)
+        except BaseException:
+            connection.close()
+            raise
         if len(content) > LONGEST_ANSWER:
             connection.close()
             raise VaultRefused(f"vault's answer to {method} {target} is larger than {LONGEST_ANSWER} bytes")
-        if response.will_close:
+        if response.will_close or len(self._idle) >= KEEP_COUNT:
             connection.close()
-        elif len(self._idle) < KEEP_COUNT:
-            self._idle.append((connection, time.monotonic()))
         else:
-            connection.close()
+            self._idle.append((connection, time.monotonic()))
         return response.status, content
+
+    def _early(self, connection: http.client.HTTPConnection, error: Exception) -> tuple[int, bytes]:
+        """The answer of a server that refused while we still sent (413) and hung up, if it can be had."""
+        try:
+            if isinstance(error, TimeoutError):
+                raise error
+            response = connection.getresponse()
+            return response.status, response.read(LONGEST_ANSWER)
+        except _LOST:
+            raise _Unsent(_reason(error)) from None
+        finally:
+            connection.close()
 
     def _kept(self) -> http.client.HTTPConnection | None:
         """An idle connection that the server has not closed, newest first."""
