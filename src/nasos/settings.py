@@ -166,6 +166,18 @@ class Settings:
     vault_connection: VaultConnection | None
     """From ``VAULT_ADDR`` and its companions; None when ``VAULT_ADDR`` is not set."""
 
+    def bot_python(self) -> Path:
+        """The interpreter of the bot's own virtual environment; not resolved: the link's place decides what it sees.
+
+        Raises:
+            SettingsError: Nobody says where freqtrade is installed.
+        """
+        if self.bot.python:
+            return Path(self.bot.python).expanduser().absolute()
+        if self.project is None:
+            raise SettingsError("nobody says where freqtrade is installed", "set python in [bot] of nasos.toml")
+        return self.project / ".venv-bot" / "bin" / "python"
+
 
 def load(environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> Settings:
     """Read environment, ``.env`` and ``nasos.toml`` (both from the project, else from ``cwd``).

@@ -37,13 +37,12 @@ def _installed(distribution: str) -> str:
 
 
 def _bot() -> str:
-    settings = load()
-    python = settings.bot.python or (str(settings.project / ".venv-bot/bin/python") if settings.project else None)
-    if not python or not Path(python).exists():
+    python = load().bot_python()
+    if not python.exists():
         return f"{'freqtrade':10} {'missing':12} ./scripts/setup_security.sh installs it"
     code = "from importlib.metadata import version as v; print(v('freqtrade'), v('ccxt'))"
     done = subprocess.run(
-        [python, "-c", code], env=child_environment(), capture_output=True, text=True, check=False, timeout=30
+        [str(python), "-c", code], env=child_environment(), capture_output=True, text=True, check=False, timeout=30
     )
     freqtrade, _, ccxt = done.stdout.strip().partition(" ")
     return (

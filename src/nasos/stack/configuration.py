@@ -12,14 +12,14 @@ import msgspec
 
 from nasos.bot import freqtrade
 from nasos.errors import SecretNotFound, StackError
-from nasos.files import atomic_write, private_directory
+from nasos.files import atomic_write, private_directory, read_private
 from nasos.ledger import Ledger
 from nasos.secret import Secret
 from nasos.settings import Settings
 from nasos.stack import demo_exchange
 from nasos.stack.embedded import Stack
 from nasos.stack.users import Users
-from nasos.tls.dev_ca import DevCa, ensure_leaf
+from nasos.tls import SERVICES, Leaf, issue_all
 from nasos.vault import VaultClient
 from nasos.vault.server import ServerConfig, make_unseal_key, render_config
 
@@ -46,7 +46,7 @@ def require_platform(settings: Settings) -> None:
             python.parent,
             python.resolve().parent,
             Path(__file__).resolve().parent,
-            freqtrade.python(settings).parent,
+            settings.bot_python().parent,
         ]
     )
 
@@ -74,27 +74,20 @@ def write_before_start(stack: Stack) -> None:
     atomic_write(home.root / "vault" / "config.hcl", render_config(config).encode(), owner=users.uid("vault"))
 
 
-def issue_certificates(stack: Stack, *, now: datetime, force: bool = False) -> list[str]:
-    """Issue what is missing or due; return the services whose certificate is new."""
-    home, settings = stack.home, stack.settings
-    ca = DevCa.open(home.tls, now=now, hosts=settings.tls.hosts)
-    local = ("localhost", "127.0.0.1", "::1")
-    services = {
-        "vault": ("vault", local),
-        "postgres": ("postgres", local),
-        "edge": ("nginx", tuple(dict.fromkeys((*settings.tls.hosts, *local)))),
-    }
-    issued = []
-    for service, (program, hosts) in services.items():
-        if force:
-            (home.tls / f"{service}.pem").unlink(missing_ok=True)
-        leaf = ensure_leaf(ca, home.tls, service, hosts, now=now, owner=home.users.uid(program))
-        if leaf.issued:
-            issued.append(service)
-            Ledger(home.ledger, "operator").append(
-                "tls.issue", service, detail={"not_after": leaf.not_after.isoformat()}
-            )
-    return issued
+def issue_certificates(stack: Stack, *, now: datetime) -> None:
+    """Issue what is missing or due; a running service is told by whoever runs it."""
+    ledger = stack.ledger()
+    issue_all(
+        stack.home.tls,
+        stack.settings.tls.hosts,
+        now=now,
+        owners={service.program: stack.home.users.uid(service.program) for service in SERVICES},
+        notify=[lambda program, leaf: _note_certificate(ledger, program, leaf)],
+    )
+
+
+def _note_certificate(ledger: Ledger, program: str, leaf: Leaf) -> None:
+    ledger.append("tls.issue", leaf.service, detail={"program": program, "not_after": leaf.not_after.isoformat()})
 
 
 def ensure_api_secret(vault: VaultClient, bot: str) -> None:
@@ -124,3 +117,22 @@ def write_bot_configuration(stack: Stack) -> None:
     path = directory / "base.json"
     if not path.exists() or path.read_bytes() != content:
         atomic_write(path, content, owner=uid)
+
+
+def write_app_environment(stack: Stack) -> None:
+    """``app.env`` for ``VaultClient()`` in the operator's own programs; names the SecretID's file, not its value."""
+    role_id = msgspec.json.decode(read_private(stack.home.credentials / "app.json"), type=_RoleId).role_id
+    lines = [
+        "# Written by nasos up. VaultClient() reads this where no VAULT_ADDR is set; copy it to .env to change it.",
+        f"VAULT_ADDR={stack.vault_address}",
+        f"VAULT_CACERT={stack.ca_file}",
+        f"VAULT_ROLE_ID={role_id}",
+        f"VAULT_SECRET_ID_FILE={stack.home.credentials / 'app.secret-id'}",
+    ]
+    atomic_write(stack.home.root / "app.env", ("\n".join(lines) + "\n").encode())
+
+
+class _RoleId(msgspec.Struct):
+    """The part of a credential file that is no secret."""
+
+    role_id: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nasos.bot import freqtrade
 from nasos.files import atomic_write
 from nasos.settings import Settings
 from nasos.stack.binaries import find
@@ -18,7 +17,7 @@ def user_interface(settings: Settings) -> str:
 
 
 def _frequi(settings: Settings) -> bool:
-    packages = (freqtrade.python(settings).parent.parent / "lib").glob("python3*/site-packages")
+    packages = (settings.bot_python().parent.parent / "lib").glob("python3*/site-packages")
     return any((package / "freqtrade/rpc/api_server/ui/installed/index.html").is_file() for package in packages)
 
 

@@ -21,6 +21,7 @@ from nasos.stack import health, postgres
 from nasos.stack.configuration import (
     ensure_api_secret,
     require_platform,
+    write_app_environment,
     write_before_start,
     write_bot_configuration,
 )
@@ -94,6 +95,7 @@ def _bring_up(stack: Stack, say: Say) -> None:
         if "exchange" in names:
             stack.supervisor.launch("exchange")
         _bootstrap(stack, say)
+        write_app_environment(stack)
         vault = stack.vault("rotator")
         probes = stack.probes(vault)
         _wait(stack, "vault", probes["vault"])
@@ -120,11 +122,6 @@ def _bootstrap(stack: Stack, say: Say) -> None:
         bound_cidrs=("127.0.0.1/32",),
         owners={f"bot-{stack.settings.bot.name}": owner for owner in (uid("bot"),) if owner is not None},
     )
-    files = Files(
-        answer=home.root / "vault" / "bootstrap.json",
-        recovery=home.root / "recovery.json",
-        credentials=home.credentials,
-    )
     api = VaultApi(stack.vault_address, stack.ca_file)
     _wait(stack, "vault", lambda: _answers(api))
 
@@ -139,8 +136,8 @@ def _bootstrap(stack: Stack, say: Say) -> None:
     bootstrap(
         api,
         desired,
-        files,
-        progress=lambda text: say(f"  {text}", 0.0),
+        Files.below(home.root),
+        progress=lambda _text: None,
         ledger=stack.ledger(),
         now=datetime.now(UTC),
         begin_again=begin_again,

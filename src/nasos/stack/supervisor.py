@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from nasos.errors import ProgramFailed, StackError
-from nasos.files import atomic_write
+from nasos.files import PRIVATE, atomic_write
 from nasos.settings import child_environment
 from nasos.stack.home import Home
 
@@ -238,6 +238,7 @@ def render(home: Home, programs: Sequence[Program]) -> str:
         f"pidfile = {_percent(str(home.run('supervisord') / 'supervisord.pid'))}",
         f"childlogdir = {_percent(str(home.log))}",
         "umask = 077",
+        "silent = true",  # the log file has it; stderr is for what goes wrong before that
         *(["user = root"] if home.users.separate else []),
         "[rpcinterface:supervisor]",
         "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",

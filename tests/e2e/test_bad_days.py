@@ -1,0 +1,141 @@
+"""Things die; the stack comes back and nothing stored is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fixtures.stack import Walk, api_login, until
+
+
+def _trades(walk: Walk) -> int:
+    token = json.loads(until(lambda: api_login(walk, "nasos", walk.secret("bots/nasos/api", "password")), 90))[
+        "access_token"
+    ]
+    _, _, body = walk.https("/api/v1/trades", {"Authorization": f"Bearer {token}"})
+    return int(json.loads(body)["total_trades"]) + len(
+        json.loads(walk.https("/api/v1/status", {"Authorization": f"Bearer {token}"})[2])
+    )
+
+
+@pytest.mark.parametrize("program", ["vault", "exchange", "postgres", "nginx", "bot"])
+def test_a_killed_program_comes_back(bot: Walk, program: str) -> None:
+    """kill -9 of any supervised process: it is back and proven healthy, and no other was restarted."""
+    before = {entry["name"]: entry["pid"] for entry in bot.json("status")["programs"]}
+    os.kill(before[program], signal.SIGKILL)
+    until(lambda: bot.pid(program) not in (None, before[program]) and bot.healthy(), 90)
+    after = {entry["name"]: entry["pid"] for entry in bot.json("status")["programs"]}
+    assert {name for name in before if before[name] != after[name]} == {program}
+
+
+def test_the_bot_trades_on_while_vault_is_down(bot: Walk) -> None:
+    """Vault killed and kept down: the same bot process answers, and says so."""
+    from_before = bot.pid("bot")
+    vault = bot.pid("vault")
+    assert vault
+    os.kill(vault, signal.SIGSTOP)  # alive for the supervisor, dead for every client
+    try:
+        status, _, body = bot.https("/api/v1/ping")
+        assert (status, json.loads(body)) == (200, {"status": "pong"})
+        assert Path(f"/proc/{from_before}").exists()
+    finally:
+        os.kill(vault, signal.SIGKILL)
+    until(bot.healthy, 60)
+    assert bot.pid("bot") == from_before
+
+
+def test_a_restarted_database_does_not_end_the_bot(bot: Walk) -> None:
+    """PostgreSQL restarted under the bot: freqtrade alone would die within seconds; ours goes on or comes back."""
+    trades = _trades(bot)
+    bot.nasos("restart", "postgres")
+    until(bot.healthy, 90)
+    assert _trades(bot) >= trades
+
+
+def test_a_second_up_at_the_same_time_is_refused(stack: Walk) -> None:
+    """Two `nasos up`: one works, the other says that it is under way."""
+    lock = stack.home / "up.lock"
+    holder = subprocess.Popen(["/usr/bin/flock", str(lock), "sleep", "30"])
+    try:
+        until(lambda: subprocess.run(["/usr/bin/flock", "-n", str(lock), "true"], check=False).returncode, 5)
+        done = stack.nasos("up", check=False)
+        assert done.returncode == 3
+        assert "already under way" in done.stderr
+    finally:
+        subprocess.run(["/usr/bin/pkill", "-P", str(holder.pid)], check=False)
+        holder.kill()
+        holder.wait()
+
+
+def test_the_bot_ends_with_its_supervisor_and_up_ends_the_rest(bot: Walk) -> None:
+    """kill -9 of supervisord: no bot without a keeper; the next `up` ends the orphans and brings all back."""
+    trades = _trades(bot)
+    pids = {entry["name"]: entry["pid"] for entry in bot.json("status")["programs"]}
+    os.kill(_supervisor(bot), signal.SIGKILL)
+    until(lambda: not Path(f"/proc/{pids['bot']}").exists(), 60)
+    assert _freqtrades(bot) == []
+    assert Path(f"/proc/{pids['vault']}").exists()
+    bot.nasos("up")
+    assert bot.healthy()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids.values())
+    assert _trades(bot) >= trades
+
+
+def test_everything_killed_at_once_comes_back_with_all_that_was_stored(bot: Walk) -> None:
+    """kill -9 of all: the next `up` recovers; secrets and trades are there."""
+    trades = _trades(bot)
+    bot.nasos("secret", "set", "app/before-the-crash", stdin="still-here-after-the-crash")
+    victims = [entry["pid"] for entry in bot.json("status")["programs"]]
+    for pid in (_supervisor(bot), *victims, *_freqtrades(bot)):
+        os.kill(pid, signal.SIGKILL)
+    bot.nasos("up")
+    assert bot.healthy()
+    assert bot.secret("app/before-the-crash", "value") == "still-here-after-the-crash"
+    assert _trades(bot) >= trades
+
+
+def test_a_taken_port_is_named_with_its_holder(stack: Walk) -> None:
+    """A foreign listener on our port: the error names port and process, the hint another port."""
+    stack.nasos("down")
+    with socket.socket() as foreign:
+        foreign.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        foreign.bind(("127.0.0.1", stack.port + 2))
+        foreign.listen()
+        done = stack.nasos("up", check=False)
+    assert done.returncode == 3
+    assert f"port {stack.port + 2} (postgres)" in done.stderr
+    assert "--port" in done.stderr
+    stack.nasos("up")
+    assert stack.healthy()
+
+
+def test_an_interrupted_up_completes_when_run_again(stack: Walk) -> None:
+    """kill -9 of `up` half-way, five times at different moments: the last one completes."""
+    for delay in ("0.3", "0.7", "1.2", "2", "3"):
+        stack.nasos("down")
+        stack.run("/usr/bin/timeout", "-s", "KILL", delay, "./nasos", "up", check=False)
+    stack.nasos("up")
+    assert stack.healthy()
+
+
+def _supervisor(walk: Walk) -> int:
+    return int((walk.home / "run" / "supervisord" / "process").read_text().split(" ", 1)[0])
+
+
+def _freqtrades(walk: Walk) -> list[int]:
+    """Bot processes of this stack, whoever their parent is."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if str(walk.home / "bot").encode() in command and b"nasos.bot.entry" in command:
+            found.append(int(process.name))
+    return found

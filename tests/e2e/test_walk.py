@@ -1,0 +1,199 @@
+"""What a newcomer sees after the README's command, in an empty home."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import re
+import stat
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from fixtures.stack import Walk, api_login
+
+SNIPPET = """
+from src.utils.security import VaultClient
+
+# Vault 클라이언트 초기화
+vault = VaultClient()
+
+# 비밀 저장
+vault.store_secret("api_key", "my-secret-api-key")
+
+# 비밀 검색
+api_key = vault.get_secret("api_key")
+"""
+
+
+def test_set_up_says_where_and_what_next(stack: Walk) -> None:
+    """The closing text has the address, how to log in, and the next commands."""
+    for text in (
+        f"https://localhost:{stack.port}",
+        "./nasos secret get bots/nasos/api --field password --reveal",
+        "./nasos status",
+        "./nasos down",
+        "recovery.json",
+    ):
+        assert text in stack.setup.stdout, stack.setup.stdout
+
+
+def test_set_up_again_changes_nothing(stack: Walk) -> None:
+    """A second run succeeds and leaves every process as it was."""
+    before = {entry["name"]: entry["pid"] for entry in stack.json("status")["programs"]}
+    stack.run("./scripts/setup_security.sh")
+    after = {entry["name"]: entry["pid"] for entry in stack.json("status")["programs"]}
+    assert before == after
+
+
+def test_every_part_proves_its_health(stack: Walk) -> None:
+    """Status shows five healthy parts and what was proven of each."""
+    shown = stack.json("status")
+    assert shown["healthy"] is True
+    evidence = {entry["name"]: entry["evidence"] for entry in shown["programs"]}
+    assert list(evidence) == ["vault", "exchange", "postgres", "bot", "nginx"]
+    assert "audited read" in evidence["vault"]
+    assert "login as nasos_a" in evidence["postgres"]
+    assert "dry-run" in evidence["bot"]
+    assert "https request" in evidence["nginx"]
+
+
+def test_the_security_test_is_green(stack: Walk) -> None:
+    """`security_test.sh` finds nothing worse than what the newcomer was told to do."""
+    done = stack.run("./scripts/security_test.sh", "--json", check=False)
+    findings = json.loads(done.stdout)["findings"]
+    failed = {finding["id"] for finding in findings if finding["state"] in ("fail", "error")}
+    # The recovery file is still here until the operator moves it; swap is the machine's.
+    assert failed <= {"vault.recovery-file", "host.swap"}, failed
+
+
+def test_a_trade_of_the_strategy_stands_in_postgresql(bot: Walk) -> None:
+    """The database holds a dry-run trade that carries one of the strategy's own entry tags."""
+    login = {name: bot.secret("bots/nasos/db", name) for name in ("username", "password")}
+    with psycopg.connect(
+        host="127.0.0.1", port=bot.port + 2, dbname="nasos", user=login["username"], password=login["password"],
+        sslmode="verify-full", sslrootcert=str(bot.ca_file),
+    ) as connection:  # fmt: skip
+        rows = connection.execute("SELECT pair, enter_tag, strategy FROM trades").fetchall()
+    assert rows
+    assert {row[2] for row in rows} == {"NASOSv5_mod3"}
+    assert {row[1] for row in rows} <= {"ewo1", "ewo2", "ewolow"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "message"), [("disable", "no pg_hba.conf entry"), ("verify-full", "password authentication failed")]
+)
+def test_the_database_refuses_plain_text_and_wrong_passwords(stack: Walk, mode: str, message: str) -> None:
+    """Without TLS, or with a wrong password, there is no way in."""
+    with pytest.raises(psycopg.OperationalError, match=message):
+        psycopg.connect(
+            host="127.0.0.1", port=stack.port + 2, dbname="nasos", user="nasos_a", password="wrong-password",
+            sslmode=mode, sslrootcert=str(stack.ca_file),
+        )  # fmt: skip
+
+
+def test_login_through_https_works_and_a_wrong_password_does_not(stack: Walk) -> None:
+    """The front door lets the stored password in and no other."""
+    assert api_login(stack, "nasos", "not-the-password") is None
+    body = api_login(stack, "nasos", stack.secret("bots/nasos/api", "password"))
+    assert body
+    assert "access_token" in json.loads(body)
+
+
+def test_basic_auth_is_refused_outside_login(stack: Walk) -> None:
+    """freqtrade takes basic auth on every endpoint; the front door does not, or the login limit would be idle."""
+    status, _, _ = stack.https("/api/v1/balance", {"Authorization": "Basic bmFzb3M6d3Jvbmc="})
+    assert status == 403
+
+
+def test_the_documents_snippet_runs_verbatim(stack: Walk) -> None:
+    """The user's own Korean document works as written, from the repository's root."""
+    done = stack.run(".venv/bin/python", "-c", SNIPPET + "\nassert api_key == 'my-secret-api-key'\nprint('ok')")
+    assert done.stdout == "ok\n"
+    assert stack.secret("app/api_key", "value") == "my-secret-api-key"
+
+
+def test_the_app_role_cannot_read_the_bots_secrets(stack: Walk) -> None:
+    """The user's own programs see `nasos/app` only."""
+    code = (
+        "from nasos import VaultClient\nfrom nasos.errors import PermissionDenied\n"
+        "try:\n    VaultClient(prefix='nasos').read('bots/nasos/api')\nexcept PermissionDenied:\n    print('denied')"
+    )
+    assert stack.run(".venv/bin/python", "-c", code).stdout == "denied\n"
+
+
+def test_each_service_runs_as_its_own_user_under_root(stack: Walk) -> None:
+    """Run as root: five services, five uids, none of them root. Run as a user: everything is that user's."""
+    owners = {}
+    for entry in stack.json("status")["programs"]:
+        owners[entry["name"]] = os.stat(f"/proc/{entry['pid']}").st_uid
+    if stack.user is None and os.geteuid() == 0:
+        assert len(set(owners.values())) == 5
+        assert 0 not in owners.values()
+        assert pwd.getpwuid(owners["vault"]).pw_name == "nasos-vault"
+    else:
+        expected = pwd.getpwnam(stack.user).pw_uid if stack.user else os.geteuid()
+        assert set(owners.values()) == {expected}
+
+
+SECRET_FILES = re.compile(r"(credentials/.*|recovery\.json|app\.env|tls/.*\.key|ledger/.*|log/.*)$")
+
+
+def test_the_state_directory_is_closed_to_others(stack: Walk) -> None:
+    """No file of the map can be read by group or others where it holds or may hold a secret."""
+    if stack.user is not None:
+        assert stat.S_IMODE(stack.home.stat().st_mode) == 0o700
+    open_files = [
+        str(path.relative_to(stack.home))
+        for path in stack.home.rglob("*")
+        if path.is_file()
+        and SECRET_FILES.match(str(path.relative_to(stack.home)))
+        and stat.S_IMODE(path.stat().st_mode) & 0o077
+    ]
+    assert open_files == []
+
+
+def test_the_unseal_key_is_outside_the_state_directory(stack: Walk) -> None:
+    """A tar of NASOS_HOME holds no file with the key's bytes."""
+    stack_id = json.loads((stack.home / "stack.json").read_text())["id"]
+    places = [Path("/etc/nasos"), Path(stack.environment["HOME"]) / ".config" / "nasos"]
+    keys = [place / stack_id / "unseal.key" for place in places if (place / stack_id / "unseal.key").exists()]
+    assert len(keys) == 1
+    key = keys[0].read_bytes()
+    assert stat.S_IMODE(keys[0].stat().st_mode) == 0o600
+    holders = [path for path in stack.home.rglob("*") if path.is_file() and key in path.read_bytes()]
+    assert holders == []
+
+
+def test_version_names_every_part(stack: Walk) -> None:
+    """`--version` says version and origin of each program."""
+    shown = stack.nasos("--version").stdout
+    for name in ("nasos", "bao", "postgres", "nginx", "freqtrade", "supervisor"):
+        assert re.search(rf"^{name}\s+\S*\d", shown, re.MULTILINE), shown
+
+
+def test_two_stacks_live_side_by_side(stack: Walk, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A second NASOS_HOME without the first one's ports answers with its own id and is told apart."""
+    del tmp_path_factory
+    second = stack.home.parent / "second"
+    done = stack.run("./nasos", "status", extra={"NASOS_HOME": str(second)}, check=False)
+    assert done.returncode == 3
+    assert "nasos: hint: ./nasos up" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--port", "80"], 2, "80"),
+        (["--port", "nonsense"], 2, "nonsense"),
+        (["--prot", "1"], 2, "--prot"),
+    ],
+)
+def test_set_up_refuses_wrong_arguments(stack: Walk, arguments: list[str], code: int, message: str) -> None:
+    """A wrong argument gets two lines and exit code 2, and nothing is changed."""
+    done = stack.run("./scripts/setup_security.sh", *arguments, check=False)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert "nasos: hint:" in done.stderr
