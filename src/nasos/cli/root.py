@@ -72,17 +72,18 @@ def run(arguments: Sequence[str]) -> int:
     try:
         outcome = nasos.main(args=list(arguments), prog_name="nasos", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as shown:
-        click.echo(shown.format_message())
+        click.echo(shown.format_message(), err=True)
         return EXIT_USAGE
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "nasos"
         message = error.format_message().rstrip(".")
         report(Error(message[:1].lower() + message[1:], f"{command} --help"))
         return EXIT_USAGE
-    except click.Abort:
-        report(Error("interrupted", "run the same command again; it goes on where it stopped"))
-        return 130
-    except KeyboardInterrupt:
+    except click.ClickException as error:
+        message = error.format_message().rstrip(".")
+        report(Error(message[:1].lower() + message[1:]))
+        return EXIT_FAILED
+    except (click.Abort, KeyboardInterrupt):
         report(Error("interrupted", "run the same command again; it goes on where it stopped"))
         return 130
     except Error as error:

@@ -1,0 +1,111 @@
+"""The bot: that it lives, that its door takes no password, and that no secret hangs on its process."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from nasos.checks.edge import SECONDS, get
+from nasos.checks.rule import Failed, Passed, Skipped, Verdict, rule
+from nasos.checks.target import Process, Target
+from nasos.finding import Severity
+from nasos.secret import Redactor
+
+FORBIDDEN: Final = re.compile(
+    r"VAULT_TOKEN|VAULT_SECRET_ID|BAO_TOKEN|CLOUDFLARE_API_TOKEN|PGPASSWORD|FREQTRADE__.*"
+    r"|.*(?:PASSWORD|PASSWD|_SECRET|SECRET_KEY|API_KEY|_TOKEN)"
+)
+"""Names of variables that hold secrets; the bot's are ``FREQTRADE__EXCHANGE__SECRET`` and its like."""
+
+_LOGIN_IN_URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@")
+
+
+@rule(
+    "bot.api-reachable",
+    title="The bot's API answers",
+    severity=Severity.HIGH,
+    why="a freqtrade whose API died may hold open trades that nobody watches",
+    fix="./nasos restart bot",
+    needs=("vault.reachable",),
+)
+def api_reachable(target: Target) -> Verdict:
+    """Ask the bot itself, without the edge."""
+    if target.ports is None:
+        return Skipped("there is no stack here")
+    connection = http.client.HTTPConnection("127.0.0.1", target.ports.bot, timeout=SECONDS)
+    try:
+        connection.request("GET", "/api/v1/ping")
+        answer = connection.getresponse()
+        body = answer.read(1024)
+    except (OSError, http.client.HTTPException) as error:
+        return Failed(f"port {target.ports.bot}: {getattr(error, 'strerror', None) or 'no answer'}".lower())
+    finally:
+        connection.close()
+    if answer.status != http.HTTPStatus.OK or b"pong" not in body:
+        return Failed(f"port {target.ports.bot} answers {answer.status}, and not as freqtrade does")
+    return Passed("ping, pong")
+
+
+@rule(
+    "bot.basic-auth-refused",
+    title="The edge refuses passwords everywhere but at the login",
+    severity=Severity.HIGH,
+    why="freqtrade takes a password on every address and never slows a guesser down; 1,000 guesses took one second",
+    fix="./nasos restart nginx",
+    needs=("tls.edge-handshake", "bot.api-reachable"),
+)
+def basic_auth_refused(target: Target) -> Verdict:
+    """Knock with a made-up password: the edge must answer itself, not pass it on to the bot."""
+    guess = base64.b64encode(b"nobody:made-up").decode()
+    status = get(target, "/api/v1/show_config", {"Authorization": f"Basic {guess}"}).status
+    if status != http.HTTPStatus.FORBIDDEN:
+        return Failed(f"a password reached the bot behind the edge, which answered {status}")
+    return Passed("refused by the edge itself")
+
+
+@rule(
+    "bot.secrets-not-in-environ",
+    title="No program of the stack carries a secret in its environment or command line",
+    severity=Severity.CRITICAL,
+    why="both can be read in /proc, are inherited by every child, and end in crash reports and process lists",
+    fix="./nasos down && ./nasos up",
+)
+def secrets_not_in_environ(target: Target) -> Verdict:
+    """Names of variables, and shapes of values; a process that lets nobody look is as good as clean."""
+    if not target.processes:
+        return Skipped("no program of the stack runs")
+    found = [each for process in target.processes for each in exposed(process)]
+    if found:
+        return Failed("; ".join(found))
+    return Passed(f"{len(target.processes)} processes")
+
+
+def exposed(process: Process) -> Iterator[str]:
+    """What stands in one process's environment or command line; names only, never a value."""
+    place, shapes = Path("/proc") / str(process.pid), Redactor()
+    where = f"{process.name} (pid {process.pid})"
+    for entry in _entries(place / "environ"):
+        name, _, value = entry.partition("=")
+        if value and (FORBIDDEN.fullmatch(name) or _shown(value, shapes)):
+            yield f"{name} in the environment of {where}"
+    if any(_shown(argument, shapes) for argument in _entries(place / "cmdline")):
+        yield f"a secret on the command line of {where}"
+
+
+def _entries(path: Path) -> list[str]:
+    """The NUL-separated texts of a file in /proc; none when the process is gone or lets nobody look."""
+    try:
+        return path.read_bytes().decode(errors="replace").split("\0")
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return []
+
+
+def _shown(text: str, shapes: Redactor) -> bool:
+    return shapes.redact(text) != text or bool(_LOGIN_IN_URL.search(text))
+
+
+RULES: Final = (api_reachable, basic_auth_refused, secrets_not_in_environ)

@@ -1,0 +1,186 @@
+"""Secrets on disk: the listed files are private, and no other file holds any (group ``secrets``).
+
+Rules: the list is ARCHITECTURE.md's map of the state directory, and a test compares the two; a stricter mode than the
+listed one is fine; evidence names files and keys, never a value.
+"""
+
+from __future__ import annotations
+
+import shlex
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from nasos.bot.configuration import read
+from nasos.bot.freqtrade import secrets_in
+from nasos.checks.plain_text import plain_env, plain_toml
+from nasos.checks.rule import Failed, Passed, Skipped, Verdict, rule
+from nasos.checks.target import Target
+from nasos.finding import Severity
+
+STALE: Final = timedelta(minutes=1)
+"""Older than any write of ours takes: such a temporary file belongs to a writer that was killed."""
+
+PASSAGE: Final = 0o711
+"""Mode of directories that the services pass through when the stack was made by root; 0700 otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A line of the map."""
+
+    pattern: str
+    """Below the state directory."""
+    mode: int
+    """The most that is allowed; group and others as listed, never more."""
+    program: str = ""
+    """Whose uid may own it when the stack was made by root; empty: root's only."""
+
+
+MAP: Final = (
+    Listed(".", PASSAGE),
+    Listed("stack.json", 0o644),
+    Listed("recovery.json", 0o600),
+    Listed("app.env", 0o600),
+    Listed("credentials", PASSAGE),
+    Listed("credentials/bot-*.json", 0o600, "bot"),
+    Listed("credentials/*.json", 0o600, "*"),
+    Listed("credentials/app.secret-id", 0o600),
+    Listed("tls", PASSAGE),
+    Listed("tls/ca.pem", 0o644),
+    Listed("tls/ca.key", 0o600),
+    Listed("tls/vault.pem", 0o644, "vault"),
+    Listed("tls/vault.key", 0o600, "vault"),
+    Listed("tls/postgres.pem", 0o644, "postgres"),
+    Listed("tls/postgres.key", 0o600, "postgres"),
+    Listed("tls/edge.pem", 0o644, "nginx"),
+    Listed("tls/edge.key", 0o600, "nginx"),
+    Listed("vault", 0o700, "vault"),
+    Listed("vault/config.hcl", 0o600, "vault"),
+    Listed("vault/data", 0o700, "vault"),
+    Listed("vault/bootstrap.json", 0o600, "vault"),
+    Listed("audit", 0o700, "vault"),
+    Listed("audit/primary", 0o700, "vault"),
+    Listed("audit/second", 0o700, "vault"),
+    Listed("postgres", 0o700, "postgres"),
+    Listed("postgres/data", 0o700, "postgres"),
+    Listed("nginx", 0o700, "nginx"),
+    Listed("bot", PASSAGE),
+    Listed("bot/*", 0o700, "bot"),
+    Listed("bot/*/base.json", 0o600, "bot"),
+    Listed("run", PASSAGE),
+    Listed("run/*", 0o700, "*"),
+    Listed("log", 0o700),
+    Listed("log/*.log", 0o600),
+    Listed("ledger", PASSAGE),
+    Listed("ledger/events.jsonl", 0o600),
+)
+"""Everything that is private, and the directories around it."""
+
+
+@rule(
+    "secrets.files-private",
+    title="Every listed file and directory is private, and its service's own",
+    severity=Severity.CRITICAL,
+    why="whoever reads one of these can be that service; whoever replaces one can be its server",
+    fix="chmod -R go-rwx .nasos",
+)
+def files_private(target: Target) -> Verdict:
+    """Mode and owner of what exists of the map, and of the unseal key."""
+    if not target.home.is_dir():
+        return Skipped(f"there is no state directory {target.home}")
+    seen = list(_existing(target))
+    flaws = [flaw for path, listed in seen if (flaw := _flaw(path, listed, target))]
+    if flaws:
+        return Failed("; ".join(what for what, _ in flaws), " && ".join(fix for _, fix in flaws))
+    return Passed(f"{len(seen)} files and directories")
+
+
+def _existing(target: Target) -> Iterator[tuple[Path, Listed]]:
+    """Each existing path with the first line of the map that names it."""
+    known: set[Path] = set()
+    for listed in MAP:
+        for path in sorted(target.home.glob(listed.pattern)) if listed.pattern != "." else [target.home]:
+            if path not in known:
+                known.add(path)
+                yield path, listed
+    if target.key_file is not None and target.key_file.exists():
+        yield target.key_file, Listed("unseal.key", 0o600, "vault")
+
+
+def _flaw(path: Path, listed: Listed, target: Target) -> tuple[str, str] | None:
+    """What is wrong with a path, and the command that mends it."""
+    status, quoted = path.lstat(), shlex.quote(str(path))
+    if stat.S_ISLNK(status.st_mode):
+        return f"{path} is a link", f"ls -l {quoted}"
+    # Directories that services of their own uid pass through are closed where there are none.
+    wanted = 0o700 if listed.mode == PASSAGE and not target.owners else listed.mode
+    if stat.S_IMODE(status.st_mode) & 0o077 & ~wanted:
+        return f"{path} has mode {stat.S_IMODE(status.st_mode):04o}", f"chmod {wanted:o} {quoted}"
+    operator = target.home.lstat().st_uid
+    allowed = {operator} | (set(target.owners.values()) if listed.program == "*" else set())
+    if listed.program in target.owners:
+        allowed.add(target.owners[listed.program])
+    if status.st_uid not in allowed:
+        owner = target.owners.get(listed.program, operator)
+        return f"{path} belongs to uid {status.st_uid}", f"sudo chown {owner} {quoted}"
+    return None
+
+
+@rule(
+    "secrets.leftovers",
+    title="No half-written file of a killed writer is left",
+    severity=Severity.LOW,
+    why="such a file may hold a secret that was replaced since, and nothing ever removes it",
+    fix="find .nasos -name '.*.tmp' -delete",
+)
+def leftovers(target: Target) -> Verdict:
+    """Temporary files of `atomic_write` that nobody will rename any more."""
+    if not target.home.is_dir():
+        return Skipped(f"there is no state directory {target.home}")
+    places = (target.home, *(target.home / name for name in ("credentials", "tls", "vault", "ledger", "run", "nginx")))
+    old = [
+        path
+        for place in places
+        if place.is_dir()
+        for path in place.glob(".*.tmp")
+        if target.now - datetime.fromtimestamp(path.lstat().st_mtime, UTC) > STALE
+    ]
+    if old:
+        return Failed(", ".join(map(str, old)), f"rm {' '.join(shlex.quote(str(path)) for path in old)}")
+    return Passed("none")
+
+
+@rule(
+    "secrets.plain-config",
+    title="No configuration file holds a secret in plain",
+    severity=Severity.CRITICAL,
+    why="a configuration file ends in backups, repositories and support threads; a key in it is public one day",
+    fix="nasos secret set NAME, then take the value out of the file",
+)
+def plain_config(target: Target) -> Verdict:
+    """By structure, not by guess: freqtrade's own secret keys, names in .env, shapes in nasos.toml."""
+    found = [
+        f"{path}: {', '.join(keys)}" for path in _freqtrade_files(target) if (keys := list(secrets_in(read(path))))
+    ]
+    for place in target.places:
+        found += [f"{place / '.env'}: {name}" for name in plain_env(place / ".env")]
+        found += [f"{place / 'nasos.toml'}: {what}" for what in plain_toml(place / "nasos.toml")]
+    return Failed("; ".join(found)) if found else Passed("freqtrade's files, .env and nasos.toml hold none")
+
+
+def _freqtrade_files(target: Target) -> Iterator[Path]:
+    """Every freqtrade configuration that we know of."""
+    directory = target.home / "bot" / target.bot.name
+    yield from sorted(directory.glob("*.json"))
+    yield from sorted((directory / "user_data").glob("*.json"))
+    if target.project is not None:
+        yield from sorted((target.project / "user_data").glob("*.json"))
+    if target.bot.config:
+        yield from (place / target.bot.config for place in target.places if (place / target.bot.config).is_file())
+
+
+RULES: Final = (files_private, leftovers, plain_config)

@@ -1,0 +1,66 @@
+"""What a check may look at: values only, gathered once by the command line.
+
+Rules: frozen; no settings object, no secret but the checker's own credential. A check opens its own connections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from nasos.settings import BotSettings, CloudflareSettings, VaultConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the stack listens."""
+
+    https: int
+    vault: int
+    postgres: int
+    bot: int
+    exchange: int
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A running program of the stack."""
+
+    name: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One stack, as far as it exists."""
+
+    now: datetime
+    home: Path
+    """The state directory; may not exist yet."""
+    project: Path | None
+    """The checkout, where there is one."""
+    places: tuple[Path, ...]
+    """Where .env and nasos.toml may stand: the checkout and the working directory."""
+    ports: Ports | None
+    """None when no stack was ever made here."""
+    vault: VaultConnection | None
+    """How the role ``checker`` reaches Vault; None when there is no stack and no ``VAULT_ADDR``."""
+    key_file: Path | None
+    """The unseal key, when the seal is ``static`` and a stack exists."""
+    listen: str
+    """Address of the edge."""
+    hosts: tuple[str, ...]
+    """Names under which the edge is reached."""
+    bot: BotSettings
+    cloudflare: CloudflareSettings
+    processes: tuple[Process, ...] = ()
+    """The stack's own programs that run, with all their children."""
+    owners: Mapping[str, int] = field(default_factory=dict)
+    """Program -> uid that runs it, when each has its own (the stack was made by root)."""
+
+    @property
+    def ca_file(self) -> Path:
+        """The development CA."""
+        return self.home / "tls" / "ca.pem"
