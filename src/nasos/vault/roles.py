@@ -21,7 +21,7 @@ TOKEN_MAX_TTL: Final = 24 * 3600
 SECRET_ID_TTL: Final = 30 * 24 * 3600
 """Seconds a SecretID lives."""
 
-LOOPBACK: Final = ("127.0.0.0/8", "::1/128")
+LOOPBACK: Final = ("127.0.0.1/32",)
 """From where a role may be used on the one-machine stack."""
 
 SERVICES: Final = ("gateway", "rotator", "companion", "checker", "watcher", "operator", "app")

@@ -1,6 +1,9 @@
 # The rotator: replaces what it may rotate, and journals in _rotation/. It cannot destroy an old version: that one
-# is the way back.
-path "kv/data/nasos/bots/*" {
+# is the way back. Exchange keys and the like are the operator's to replace: it does not see them.
+path "kv/data/nasos/bots/+/api" {
+  capabilities = ["create", "read", "update"]
+}
+path "kv/data/nasos/bots/+/db" {
   capabilities = ["create", "read", "update"]
 }
 path "kv/metadata/nasos/bots/*" {

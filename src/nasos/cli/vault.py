@@ -1,0 +1,183 @@
+"""``nasos vault bootstrap | status | unseal``: the local stack's server, or the one that VAULT_ADDR names."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import click
+
+from nasos import settings
+from nasos.cli.context import service_connection
+from nasos.cli.output import document, json_option, note, say
+from nasos.errors import EXIT_CLEAN, EXIT_FINDINGS, UsageError, VaultSealed
+from nasos.files import private_directory
+from nasos.ledger import Ledger
+from nasos.secret import Secret
+from nasos.settings import Settings, Token, VaultConnection
+from nasos.stack.users import Users
+from nasos.vault import system
+from nasos.vault.bootstrap import Desired, Files, bootstrap, preview
+from nasos.vault.client import VaultApi
+from nasos.vault.roles import LOOPBACK
+from nasos.vault.system import Shares
+
+
+@click.group()
+def vault() -> None:
+    """Bootstrap, unseal and inspect the Vault server."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """One server, and where its keys and credentials are kept."""
+
+    settings: Settings
+    connection: VaultConnection
+
+    @classmethod
+    def configured(cls) -> _Target:
+        """The server of VAULT_ADDR, else the local stack's."""
+        loaded = settings.load()
+        return cls(loaded, loaded.vault_connection or service_connection(loaded, "operator"))
+
+    def api(self) -> VaultApi:
+        """A connection to it."""
+        plain = self.connection.address.startswith("http://")  # the settings let only an allowed one through
+        return VaultApi(self.connection.address, self.connection.ca_file, self.connection.namespace, allow_plain=plain)
+
+    @property
+    def token(self) -> Secret | None:
+        """VAULT_TOKEN."""
+        credential = self.connection.credential
+        return credential.value if isinstance(credential, Token) else None
+
+    @property
+    def files(self) -> Files:
+        """Where keys and credentials go."""
+        return Files.below(self.settings.home)
+
+    @property
+    def desired(self) -> Desired:
+        """What the server should look like; only on the local stack do we know from where roles are used."""
+        bot = self.settings.bot.name
+        if self.settings.vault_connection is not None:
+            return Desired(bots=(bot,))
+        uid = Users.of_this_process().uid("bot")
+        return Desired(
+            bots=(bot,), bound_cidrs=LOOPBACK, owners={f"bot-{bot}": uid} if uid is not None else {}
+        )  # fmt: skip
+
+    def prepare(self) -> Ledger:
+        """Directories for what bootstrap writes; the ledger that records it."""
+        mode = 0o711 if Users.of_this_process().separate else 0o700
+        for place in (self.settings.home, self.files.credentials):
+            private_directory(place, mode=mode)
+        if not self.files.answer.parent.is_dir():
+            private_directory(self.files.answer.parent)
+        return Ledger(self.settings.home / "ledger" / "events.jsonl", "operator")
+
+
+@vault.command("bootstrap")
+@click.option("--plan", "only_plan", is_flag=True, help="Show what would be done; exit code 1 when there is something.")
+@click.option("--wait", type=click.FloatRange(0), default=0, metavar="SECONDS", help="Wait for the server to answer.")
+@click.option("--shares", type=click.IntRange(1, 255), default=1, help="Key shares to make at initialization.")
+@click.option("--threshold", type=click.IntRange(1, 255), default=1, help="Shares needed to unseal or recover.")
+@json_option
+@click.pass_context
+def bootstrap_command(  # noqa: PLR0913  one argument per option
+    context: click.Context, *, only_plan: bool, wait: float, shares: int, threshold: int, as_json: bool
+) -> None:
+    """Make the server ready: engines, roles, policies, credentials, audit. Safe to repeat; ended half-way, it goes on.
+
+    A new server is initialized; its root token is revoked at the end. On a ready one this mends what has drifted.
+    """
+    if threshold > shares or (threshold == 1 and shares > 1):
+        raise UsageError("the threshold must lie between 2 and the number of shares", "--shares 5 --threshold 3")
+    target = _Target.configured()
+    now = datetime.now(UTC)
+    with closing(target.api()) as api:
+        system.wait_answering(api, wait)
+        if only_plan:
+            report = preview(api, target.desired, target.files, now=now, token=target.token)
+        else:
+            report = bootstrap(
+                api, target.desired, target.files, now=now, token=target.token, ledger=target.prepare(),
+                progress=lambda text: note(f"  {text}"), shares=Shares(shares, threshold),
+            )  # fmt: skip
+    recovery = target.files.recovery
+    if as_json:
+        kept = str(recovery) if recovery.exists() else None
+        document({"address": api.address, "done": not only_plan, "steps": report.steps, "unknown": report.unknown,
+                  "recovery_file": kept})  # fmt: skip
+    else:
+        for line in _told(report.steps, report.unknown, only_plan=only_plan):
+            say(line)
+        if recovery.exists():
+            note(f"move {recovery} off this machine, then delete it here; it says why")
+    context.exit(EXIT_FINDINGS if only_plan and report.steps else EXIT_CLEAN)
+
+
+def _told(steps: tuple[str, ...], unknown: tuple[str, ...], *, only_plan: bool) -> Iterator[str]:
+    if only_plan:
+        yield from steps
+    if not steps:
+        yield "vault is ready: nothing to change"
+    elif not only_plan:
+        yield f"vault is ready: {len(steps)} steps done"
+    for name in unknown:
+        yield f"could not be seen with this credential: {name}"
+
+
+@vault.command()
+@json_option
+@click.pass_context
+def status(context: click.Context, *, as_json: bool) -> None:
+    """Whether the server is initialized, unsealed and active. Exit code 1 when it does not serve."""
+    with closing(_Target.configured().api()) as api:
+        health, seal = system.health(api), system.seal_status(api)
+    if as_json:
+        document({
+            "address": api.address, "product": health.product, "version": health.version, "seal": seal.type,
+            "initialized": health.initialized, "sealed": health.sealed, "active": health.active,
+            "shares": {"needed": seal.t, "made": seal.n, "given": seal.progress},
+        })  # fmt: skip
+    else:
+        say(f"{api.address}  {health.product} {health.version}, seal {seal.type}")
+        if not health.initialized:
+            say("not initialized: nasos vault bootstrap")
+        elif health.sealed:
+            say(f"sealed, {seal.progress} of {seal.t} key shares given: nasos vault unseal")
+        else:
+            say("active" if health.active else "standby")
+    context.exit(EXIT_CLEAN if health.active else EXIT_FINDINGS)
+
+
+@vault.command()
+def unseal() -> None:
+    """Give key shares until the server opens: asked for without echo, or one per line on standard input."""
+    with closing(_Target.configured().api()) as api:
+        state = system.seal_status(api)
+        for share in _shares() if state.sealed else ():
+            state = system.unseal(api, share)
+            if not state.sealed:
+                break
+            note(f"{state.progress} of {state.t} key shares given")
+        if state.sealed:
+            raise VaultSealed(
+                f"vault is still sealed: {state.progress} of {state.t} key shares given", "nasos vault unseal"
+            )
+        system.wait_active(api)
+    say("vault is unsealed")
+
+
+def _shares() -> Iterator[Secret]:
+    if sys.stdin.isatty():
+        while True:
+            yield Secret(click.prompt("key share", hide_input=True, err=True).strip())
+    for line in sys.stdin:
+        if line.strip():
+            yield Secret(line.strip())
