@@ -243,7 +243,7 @@ def _revealed(name: str, record: Record, wanted: str | None) -> dict[str, object
         "version": record.version,
         "created": record.created,
         "fields": {field: value.reveal() for field, value in fields.items()},
-        "custom": record.custom,
+        "custom": dict(record.custom),
     }
 
 

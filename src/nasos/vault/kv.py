@@ -2,7 +2,7 @@
 
 Rules: every path is checked before it becomes part of a URL. A 404 is told apart by what comes with it: a version's
 metadata says "deleted", nothing says "never there", and "no handler" says that the engine is not mounted.
-Limits (OpenBao 2.7.2, raft, measured): one version holds fields of up to 1,048,576 bytes minus about 160, as JSON;
+Limits (OpenBao 2.7.2, raft, measured): one version holds fields of up to 1,048,576 bytes minus about 220, as JSON;
 ``max_entry_size`` in the server's storage stanza raises it; a request of more than 32 MiB is not read at all.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Final, TypeVar
 
 import msgspec
@@ -74,7 +75,8 @@ class KvStore:
         found = _read(_yes(answer, path), _Version)
         facts = found.metadata
         fields = {name: Secret(_text(value)) for name, value in (found.data or {}).items()}
-        return Record(path, fields, facts.version, _moment(facts.created_time), facts.custom_metadata or {})
+        custom = MappingProxyType(facts.custom_metadata or {})
+        return Record(path, MappingProxyType(fields), facts.version, _moment(facts.created_time), custom)
 
     def write(self, path: str, fields: Mapping[str, str | Secret], cas: int | None = None) -> int:
         """See `SecretStore.write`."""

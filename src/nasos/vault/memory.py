@@ -20,7 +20,7 @@ from nasos.vault.names import custom_metadata, field_values, folder_path, secret
 from nasos.vault.store import KEPT_VERSIONS, Metadata, Record, Version
 
 LARGEST_ENTRY: Final = 1 << 20  # bytes: raft's max_entry_size in Vault and OpenBao
-_OVERHEAD: Final = 160  # bytes that the server adds to the fields (measured, OpenBao 2.7.2)
+_OVERHEAD: Final = 220  # bytes that the server adds to the fields (OpenBao 2.7.2: 219 for a path of 13 characters)
 
 
 @dataclass(slots=True)
@@ -51,7 +51,9 @@ class MemoryStore:
             if facts.destroyed or facts.deleted:
                 what = "destroyed" if facts.destroyed else "deleted"
                 raise SecretDeleted(f"version {number} of {path} is {what}")
-            return Record(path, MappingProxyType(dict(fields)), number, facts.created, dict(kept.custom))
+            return Record(
+                path, MappingProxyType(dict(fields)), number, facts.created, MappingProxyType(dict(kept.custom))
+            )
 
     def write(self, path: str, fields: Mapping[str, str | Secret], cas: int | None = None) -> int:
         """See `SecretStore.write`."""
