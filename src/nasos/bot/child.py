@@ -36,8 +36,8 @@ class Child:
             (os.POSIX_SPAWN_DUP2, outputs[0], 1),
             (os.POSIX_SPAWN_DUP2, outputs[1], 2),
         ]
-        for fd in handed:
-            os.set_inheritable(fd, True)
+        for fd in _open_descriptors():
+            os.set_inheritable(fd, fd <= 2 or fd in handed)
         try:
             # Python ignores SIGPIPE, and an ignored signal stays ignored through exec.
             self.pid = os.posix_spawn(
@@ -79,8 +79,21 @@ class Child:
         return Ended(os.waitstatus_to_exitcode(status), time.monotonic() - self._started, asked)
 
 
+def _open_descriptors() -> list[int]:
+    """Ours, and whatever whoever started us left open."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  names, without a path for each
+        with contextlib.suppress(OSError):  # the one that listed them is closed again
+            os.get_inheritable(int(name))
+            found.append(int(name))
+    return found
+
+
 class Signals:
-    """TERM, INT and HUP of this process as a descriptor to wait on, for the length of a block (main thread only)."""
+    """TERM, INT and HUP of this process as a descriptor to wait on, for the length of a block (main thread only).
+
+    Afterwards they are ignored: one that comes while we end must not replace the bot's exit code by ours.
+    """
 
     def __init__(self) -> None:
         self.fd, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -88,17 +101,18 @@ class Signals:
         """The signal that came last; 0 when there was none."""
 
     def __enter__(self) -> Self:
-        # A handler must exist for the wake-up byte to be written; the work is done by whoever waits.
         # What was ignored stays ignored: that is how nohup keeps a program alive.
-        wanted = [number for number in _STOP if signal.getsignal(number) is not signal.SIG_IGN]
-        self._before = {number: signal.signal(number, lambda *_: None) for number in wanted}
+        for number in _STOP:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                # A handler must exist for the wake-up byte to be written; the work is done by whoever waits.
+                signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         return self
 
     def __exit__(self, *_: object) -> None:
+        for number in _STOP:
+            signal.signal(number, signal.SIG_IGN)
         signal.set_wakeup_fd(-1)
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
         os.close(self._write)
         os.close(self.fd)
 

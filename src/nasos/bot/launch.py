@@ -73,7 +73,8 @@ def run(launch: Launch, command: Command) -> int:
         VaultError: Vault could not be asked before the first start.
     """
     if not command.supervised:
-        return _Bot(launch, command).once()
+        with Signals() as signals:
+            return _Bot(launch, command).once(signals)
     with OneBot(launch.run_directory, launch.bot) as lock, Signals() as signals:
         return _Bot(launch, command).keep_running(lock, signals)
 
@@ -88,10 +89,9 @@ class _Bot:
         self._page: CredentialPage | None = None
         self._records: Records | None = None
 
-    def once(self) -> int:
+    def once(self, signals: Signals) -> int:
         """One run of a command that ends by itself."""
-        with Signals() as signals:
-            return exit_code(self._one_run(signals, None).status)
+        return exit_code(self._one_run(signals, None).status)
 
     def keep_running(self, lock: OneBot, signals: Signals) -> int:
         """Run, judge the exit, run again."""

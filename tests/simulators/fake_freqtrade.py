@@ -1,0 +1,109 @@
+"""Stands where the bot's interpreter stands: called like it, tethered like it, and then as bad as the test wants.
+
+``fake_freqtrade.py -I -u -m nasos.bot.entry LAUNCHER DOCUMENT trade -c ... --act WHAT [--report FILE]``
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from nasos.bot.credential import read
+from nasos.bot.tether import end_with_parent
+
+
+def main(arguments: list[str]) -> int:
+    """Report what arrived, then act."""
+    launcher, document, *words = arguments[arguments.index("nasos.bot.entry") + 1 :]
+    end_with_parent(int(launcher))
+    options = dict(zip(words, words[1:], strict=False))
+    if "--report" in options:
+        report(Path(options["--report"]), words, int(document))
+    content = json.loads(Path(f"/proc/self/fd/{document}").read_text())
+    return act(options.get("--act", "hang"), content)
+
+
+def report(path: Path, words: list[str], document: int) -> None:
+    """Add one JSON line about this process; secrets as SHA-256 only, because the file is on disk."""
+    content = json.loads(Path(f"/proc/self/fd/{document}").read_text())
+    url = content.get("db_url")
+    login = read(int(parse_qs(urlsplit(url).query)["credfd"][0])) if url else None
+    line = {
+        "pid": os.getpid(),
+        "ppid": os.getppid(),
+        "words": words,
+        "environ": dict(os.environ),
+        "cmdline": Path("/proc/self/cmdline").read_text(),
+        "fds": {entry.name: os.readlink(entry) for entry in Path("/proc/self/fd").iterdir() if entry.exists()},
+        "document": {
+            f"{section}.{field}": digest(str(value))
+            for section, fields in content.items()
+            if isinstance(fields, dict)
+            for field, value in fields.items()
+        },
+        "db_url": url,
+        "login": [login.version, login.username, digest(login.password.reveal())] if login else None,
+        "writable": [how for how in ("document", "page") if can_write(document if how == "document" else url)],
+    }
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def can_write(where: object) -> bool:
+    """Whether this process could change what it was handed, by any of the ways a program has."""
+    fd = where if isinstance(where, int) else int(parse_qs(urlsplit(str(where)).query)["credfd"][0]) if where else None
+    if fd is None:
+        return False
+    try:
+        os.pwrite(fd, b"x", 0)
+    except OSError:
+        pass
+    else:
+        return True
+    try:
+        os.fchmod(fd, 0o600)
+        again = os.open(f"/proc/self/fd/{fd}", os.O_RDWR)
+        os.pwrite(again, b"x", 0)
+    except OSError:
+        return False
+    return True
+
+
+def digest(text: str) -> str:
+    """SHA-256 in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def act(what: str, content: dict[str, dict[str, str]]) -> int:
+    """Behave."""
+    name, _, value = what.partition(":")
+    match name:
+        case "exit":
+            return int(value)
+        case "kill":
+            os.kill(os.getpid(), int(value))
+        case "blab":
+            api = content["api_server"]
+            print("password is", api["password"])
+            sys.stderr.write(f"GET /ws?token={api['ws_token']} and half a line {api['jwt_secret_key']}")
+            return 0
+        case "stubborn":
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        case "family":
+            subprocess.Popen(["sleep", "600"])
+        case _:
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
+    print("ready", flush=True)
+    while True:
+        time.sleep(60)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,105 @@
+"""What tests of the launcher hold: planted secrets, a Vault in the hand, a launcher process and what it left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nasos.ledger import Event, read
+
+SIMULATORS = Path(__file__).resolve().parent
+T = TypeVar("T")
+
+API = {
+    "username": "nasos",
+    "password": "planted-api-password-7Q",
+    "jwt_secret_key": "planted-jwt-secret-key-with-more-than-32-characters",
+    "ws_token": "planted-websocket-token-3X",
+}
+EXCHANGE = {"key": "planted-exchange-key-5R", "secret": "planted-exchange-secret-9W"}
+DATABASE = {"username": "testbot_a", "password": "planted-database-password-2M", "role": "a"}
+PLANTED = [value for fields in (API, EXCHANGE, DATABASE) for name, value in fields.items() if len(value) > 9]
+
+
+def eventually(look: Callable[[], T], seconds: float = 30) -> T:
+    """What ``look`` gives as soon as it is true."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+    return found
+
+
+class HeldVault:
+    """The records that a launcher under test reads; empty means that Vault does not answer."""
+
+    def __init__(self) -> None:
+        self.fd = os.memfd_create("vault")
+        self.records: dict[str, dict[str, Any]] = {}
+
+    def put(self, name: str, fields: Mapping[str, str]) -> None:
+        """Write the next version of a record."""
+        version = self.records.get(name, {}).get("version", 0) + 1
+        self.records[name] = {"version": version, "fields": dict(fields)}
+        self.answer()
+
+    def answer(self) -> None:
+        """Be there."""
+        content = json.dumps(self.records).encode()
+        os.pwrite(self.fd, content.ljust(1 << 16), 0)
+
+    def vanish(self) -> None:
+        """Do not answer any more."""
+        os.pwrite(self.fd, b" " * (1 << 16), 0)
+
+
+@dataclass
+class Launched:
+    """One launcher process."""
+
+    process: subprocess.Popen[bytes]
+    home: Path
+    report_file: Path
+    out: Path
+    error: Path
+    pids: set[int] = field(default_factory=set)
+
+    def reports(self) -> list[dict[str, Any]]:
+        """What each start of the bot found."""
+        lines = self.report_file.read_text().splitlines() if self.report_file.exists() else []
+        found = [json.loads(line) for line in lines if line.endswith("}")]
+        self.pids |= {report["pid"] for report in found}
+        return found
+
+    def first(self) -> dict[str, Any]:
+        """The report of the first start, once it is there and the bot is ready."""
+        eventually(lambda: b"ready" in self.out.read_bytes())
+        return self.reports()[0]
+
+    def events(self) -> list[Event]:
+        """The ledger."""
+        return list(read(self.home / "ledger" / "events.jsonl"))
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Signal it; its exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(30)
+
+
+def alive(pid: int) -> bool:
+    """Whether the process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+Start = Callable[..., Launched]
+"""The fixture that starts one."""
