@@ -46,6 +46,7 @@ class Wire:
     """A small pool of connections to one Vault address."""
 
     def __init__(self, address: str, ca_file: Path | None, timeout: float) -> None:
+        self._idle: deque[tuple[http.client.HTTPConnection, float]] = deque()
         parts = urlsplit(address)
         self.address = address
         self._tls = parts.scheme == "https"
@@ -53,7 +54,6 @@ class Wire:
         self._port = parts.port or (443 if self._tls else 80)
         self._ca_file = ca_file
         self._timeout = timeout
-        self._idle: deque[tuple[http.client.HTTPConnection, float]] = deque()
         self._pid = os.getpid()
         self._context: tuple[tuple[int, int], ssl.SSLContext] | None = None
 
@@ -89,6 +89,10 @@ class Wire:
         """Close what is idle; the wire stays usable."""
         while self._idle:
             self._idle.pop()[0].close()
+
+    def __del__(self) -> None:
+        # The document's three lines never close: sockets end with the last reference, not with a warning.
+        self.close()
 
     def _once(
         self, connection: http.client.HTTPConnection, method: str, target: str, body: bytes | None,
