@@ -11,6 +11,10 @@ from nasos.checks.rule import Failed, Passed, Skipped, Verdict, rule
 from nasos.checks.target import Process, Target
 from nasos.finding import Severity
 
+SWAPS: Final = Path("/proc/swaps")
+BLOCK_DEVICES: Final = Path("/sys/block")
+CORE_PATTERN: Final = Path("/proc/sys/kernel/core_pattern")
+
 _LISTEN: Final = "0A"
 """State TCP_LISTEN in /proc/net/tcp (include/net/tcp_states.h)."""
 
@@ -24,7 +28,7 @@ _LISTEN: Final = "0A"
 )
 def swap(_: Target) -> Verdict:
     """OpenBao dropped mlock: what keeps its memory off the disk is the machine."""
-    areas = [Path(line.split()[0]) for line in Path("/proc/swaps").read_text().splitlines()[1:]]
+    areas = [Path(line.split()[0]) for line in SWAPS.read_text().splitlines()[1:]]
     plain = [str(area) for area in areas if not _harmless(area)]
     if plain:
         return Failed(f"plain swap: {', '.join(plain)}")
@@ -34,7 +38,7 @@ def swap(_: Target) -> Verdict:
 def _harmless(area: Path) -> bool:
     if area.name.startswith("zram"):
         return True
-    uuid = Path("/sys/block") / area.resolve().name / "dm" / "uuid"
+    uuid = BLOCK_DEVICES / area.resolve().name / "dm" / "uuid"
     return uuid.is_file() and uuid.read_text().startswith("CRYPT-")
 
 
@@ -52,7 +56,7 @@ def core_dumps(target: Target) -> Verdict:
     open_to = [each for each in target.processes if _core_limit(each) not in ("0", None)]
     if open_to:
         return Failed(f"core dumps are possible: {_named(open_to)}")
-    pattern = Path("/proc/sys/kernel/core_pattern").read_text().strip()
+    pattern = CORE_PATTERN.read_text().strip()
     if pattern.startswith("|") and "%c" not in pattern:
         # core(5): the kernel does not enforce the limit when it pipes; systemd-coredump and apport take %c.
         return Failed(

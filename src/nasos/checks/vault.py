@@ -16,7 +16,7 @@ from nasos.checks.rule import Failed, Passed, Skipped, Verdict, rule
 from nasos.checks.target import Target
 from nasos.checks.vault_access import SECONDS, address, api, connection, token
 from nasos.checks.vault_audit import audit_devices
-from nasos.errors import CertificateRefused, CredentialRejected, VaultError
+from nasos.errors import CertificateRefused, CredentialRejected, RateLimited, VaultError
 from nasos.files import read_private
 from nasos.finding import Severity
 from nasos.secret import Secret
@@ -118,6 +118,8 @@ def authentication(target: Target) -> Verdict:
     try:
         with token(target) as mine:
             api(target).request("GET", "kv/data/nasos/_meta/bootstrap", token=mine)
+    except RateLimited:
+        raise  # says nothing about the login
     except VaultError as error:
         return Failed(error.message, error.hint or "")
     return Passed("logged in as checker, read the bootstrap marker, gave the token back")

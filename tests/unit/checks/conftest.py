@@ -1,0 +1,7 @@
+"""The house that these tests break."""
+
+from __future__ import annotations
+
+from fixtures.house import house
+
+__all__ = ["house"]

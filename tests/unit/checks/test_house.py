@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fixtures.breakages import (
+    BREAKAGES,
+    PASSWORD,
+    TOKEN,
+    chmod,
+    cloudflare,
+    in_project,
+    planted,
+    process,
+    temporary_file_left,
+)
+from fixtures.house import House
+from nasos.checks import Target, exit_code, host, run, select, text
+from nasos.finding import Finding, State
+
+
+def judged(target: Target, *groups: str) -> dict[str, Finding]:
+    """Findings by id."""
+    return {finding.id: finding for finding in run(select(groups), target)}
+
+
+def bad(findings: dict[str, Finding]) -> dict[str, State]:
+    """What must not be read as green."""
+    return {name: finding.state for name, finding in findings.items() if finding.bad}
+
+
+def test_a_healthy_house_is_clean(house: House) -> None:
+    """Nothing fails, nothing is unclear, and what is skipped says why."""
+    findings = judged(house.healthy)
+    assert bad(findings) == {}
+    skipped = {name for name, each in findings.items() if each.state is State.SKIP}
+    assert skipped == {"cloudflare.settings", "rotation.mechanism"}
+    assert exit_code(list(findings.values())) == 0
+
+
+@pytest.mark.parametrize("name", BREAKAGES)
+def test_breaking_one_thing_fails_exactly_its_check(house: House, name: str) -> None:
+    """The id fails with why and fix, only its dependents are skipped, no planted secret is shown; then all is well."""
+    expected, breakage = BREAKAGES[name]
+    with breakage(house) as target:
+        findings = judged(target)
+    assert bad(findings) == {expected: State.FAIL}
+    assert findings[expected].evidence
+    assert findings[expected].why
+    assert findings[expected].fix
+    assert exit_code(list(findings.values())) == 1
+    shown = "\n".join(text(list(findings.values())))
+    assert PASSWORD not in shown
+    assert TOKEN not in shown
+    assert bad(judged(house.healthy, expected.partition(".")[0])) == {}
+
+
+def test_every_rule_has_a_breakage() -> None:
+    """No check that was never seen to fail; swap has its own test below."""
+    assert {rule.id for rule in select()} - {expected for expected, _ in BREAKAGES.values()} == {"host.swap"}
+
+
+SWAPS = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"
+
+
+@pytest.mark.parametrize(
+    ("area", "uuid", "state"),
+    [
+        ("", "", State.PASS),
+        ("/dev/zram0 partition 1 0 100", "", State.PASS),
+        ("/dev/dm-77 partition 1 0 -2", "CRYPT-PLAIN-swap", State.PASS),
+        ("/dev/dm-77 partition 1 0 -2", "LVM-abc", State.FAIL),
+        ("/swapfile file 1 0 -2", "", State.FAIL),
+    ],
+)
+def test_plain_swap_fails_encrypted_and_compressed_do_not(  # noqa: PLR0917  a table and its fixtures
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, area: str, uuid: str, state: State
+) -> None:
+    """What /proc/swaps lists counts, unless it is in memory or behind dm-crypt."""
+    (tmp_path / "swaps").write_text(SWAPS + (f"{area}\n" if area else ""))
+    (tmp_path / "dm-77" / "dm").mkdir(parents=True)
+    (tmp_path / "dm-77" / "dm" / "uuid").write_text(uuid)
+    monkeypatch.setattr(host, "SWAPS", tmp_path / "swaps")
+    monkeypatch.setattr(host, "BLOCK_DEVICES", tmp_path)
+    assert judged(house.healthy, "host")["host.swap"].state is state
+
+
+@pytest.mark.parametrize(
+    ("pattern", "state"),
+    [
+        ("core", State.PASS),
+        ("|/usr/lib/systemd/systemd-coredump %P %u %g %s %t %c %h", State.PASS),
+        ("|/usr/bin/collector %p", State.FAIL),
+    ],
+)
+def test_a_dump_that_is_piped_regardless_of_the_limit_fails(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, state: State
+) -> None:
+    """core(5): the limit does not stop dumps to a program, so that program must be told it."""
+    (tmp_path / "core_pattern").write_text(pattern)
+    monkeypatch.setattr(host, "CORE_PATTERN", tmp_path / "core_pattern")
+    assert judged(house.healthy, "host")["host.core-dumps"].state is state
+
+
+FIXABLE = {
+    "modes": chmod("tls/edge.key", 0o644),
+    "directory": chmod("credentials", 0o755),
+    "left-over": temporary_file_left,
+}
+
+
+@pytest.mark.parametrize("name", FIXABLE)
+def test_the_fix_is_a_command_that_mends_it(house: House, name: str) -> None:
+    """What the report says to type, typed into a shell, makes the check pass."""
+    with FIXABLE[name](house) as target:
+        [failed] = [each for each in judged(target, "secrets").values() if each.state is State.FAIL]
+        subprocess.run(["/bin/sh", "-c", failed.fix], check=True)
+        assert bad(judged(target, "secrets")) == {}
+
+
+def test_a_well_formed_cloudflare_pair_is_not_called_verified(house: House) -> None:
+    """The shape is right, and the report says that nothing more is known."""
+    with cloudflare("t" * 40, "a" * 32)(house) as target:
+        finding = judged(target, "cloudflare")["cloudflare.settings"]
+    assert finding.state is State.SKIP
+    assert "not verified" in finding.evidence
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "VAULT_TOKEN=x",
+        "VAULT_SECRET_ID=x",
+        "CLOUDFLARE_API_TOKEN=x",
+        "DB_PASSWORD=",
+        "DB_PASSWORD=${FROM_ELSEWHERE}",
+        "API_TOKEN=<your token>",
+        "PASSWORD_FILE=/run/secrets/x",
+        "DB_PASSWORD=# later",
+        "# DB_PASSWORD=old",
+    ],
+)
+def test_what_may_stand_in_env_is_not_called_a_leak(house: House, line: str) -> None:
+    """Documented names, references, placeholders, paths and comments."""
+    with in_project(".env", f"{line}\n")(house) as target:
+        assert bad(judged(target, "secrets")) == {}
+
+
+def test_a_bot_without_secrets_in_its_configuration_is_clean(house: House) -> None:
+    """The negative twin: empty keys and a login without password are no secrets."""
+    content = b'{"exchange": {"name": "binance", "key": "", "secret": ""}, "db_url": "postgresql://u@h/d"}'
+    with planted("bot/nasos/user_data/config.json", content)(house) as target:
+        assert bad(judged(target, "secrets")) == {}
+
+
+def test_an_unreadable_configuration_is_not_called_clean(house: House) -> None:
+    """A file that cannot be understood is an error, with exit code 3."""
+    with in_project("user_data/config.json", "{broken")(house) as target:
+        findings = judged(target, "secrets")
+    assert bad(findings) == {"secrets.plain-config": State.ERROR}
+    assert exit_code(list(findings.values())) == 3
+
+
+def test_a_harmless_process_is_clean(house: House) -> None:
+    """The negative twin of the leaks: ordinary variables and addresses without a login."""
+    with process("--url", "https://127.0.0.1:8444/v1", VAULT_ADDR="https://v:1", NASOS_HOME="/x")(house) as target:
+        assert bad(judged(target, "bot")) == {}
+
+
+def test_a_stricter_mode_is_fine(house: House) -> None:
+    """Read-only secrets and closed directories are not complained about."""
+    with chmod("tls/ca.key", 0o400)(house) as target:
+        assert bad(judged(target, "secrets")) == {}
+
+
+def test_a_foreign_owner_fails_and_a_services_own_does_not(house: House) -> None:
+    """Where each service has a uid of its own, a file is its service's or root's; nobody else's."""
+    key = house.home / "tls" / "vault.key"
+    uid = key.stat().st_uid
+    own = replace(house.healthy, owners={"vault": uid, "nginx": uid + 1})
+    assert bad(judged(own, "secrets")) == {}
+    swapped = replace(house.healthy, home=house.home, owners={})
+    assert bad(judged(swapped, "secrets")) == {}
+
+
+def map_of_architecture() -> Iterator[tuple[str, int]]:
+    """Path and mode of every line in ARCHITECTURE.md's map of the state directory."""
+    document = (Path(__file__).parents[3] / "ARCHITECTURE.md").read_text()
+    table = document.split("## State directory")[1].split("\n\nOutside it")[0]
+    for cells in re.findall(r"^\| (`.+?) \| ([^|]+) \|", table, re.MULTILINE):
+        names = re.findall(r"`([^`]+)`", cells[0])
+        modes = [int(mode, 8) for mode in re.findall(r"\d{4}", cells[1])]
+        for name, mode in zip(names, modes * len(names), strict=False):
+            yield (names[0].rpartition(".")[0] + name if name.startswith(".") else name), mode
+
+
+def test_the_map_is_architectures() -> None:
+    """Every file and directory that ARCHITECTURE.md lists is judged, with the mode that stands there."""
+    from nasos.checks.exposure import MAP
+
+    judged_ = {listed.pattern.rstrip("/"): listed.mode for listed in MAP}
+    for name, mode in map_of_architecture():
+        pattern = re.sub(r"<[^>]+>", "*", name.rstrip("/"))
+        expanded = [pattern.replace("tls/*", f"tls/{service}") for service in ("vault", "postgres", "edge")]
+        for each in dict.fromkeys(expanded):
+            assert judged_.get(each) == mode, each
