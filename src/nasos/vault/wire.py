@@ -104,7 +104,7 @@ class Wire:
             except _LOST as error:
                 return self._early(connection, error)
             response = connection.getresponse()
-            content = response.read(LONGEST_ANSWER + 1)
+            content = _whole(response)
         except BaseException:
             connection.close()
             raise
@@ -190,6 +190,13 @@ class Wire:
             f"vault's answer to {method} {target} was lost ({_reason(error)}); it may or may not have been applied",
             "read it back before you repeat it",
         )
+
+
+def _whole(response: http.client.HTTPResponse) -> bytes:
+    content = response.read(LONGEST_ANSWER + 1)
+    if response.length and len(content) <= LONGEST_ANSWER:  # read() with a limit is silent about a cut answer
+        raise http.client.IncompleteRead(b"", response.length)
+    return content
 
 
 def _readable(sock: socket.socket) -> bool:
