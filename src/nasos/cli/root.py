@@ -91,4 +91,9 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except BrokenPipeError:
         return EXIT_FAILED
+    except SystemExit as ended:
+        # Click ends a broken pipe with 1, which would read as "findings".
+        if isinstance(ended.__context__, BrokenPipeError):
+            return EXIT_FAILED
+        raise
     return outcome if isinstance(outcome, int) else 0
