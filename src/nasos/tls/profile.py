@@ -60,7 +60,8 @@ class Profile(msgspec.Struct, frozen=True):
 
     def groups(self, openssl: Version) -> tuple[str, ...]:
         """The key-exchange groups that this OpenSSL knows, in the profile's order."""
-        return tuple(name for name in self.configuration.tls_curves if GROUP_SINCE.get(name, (0,)) <= openssl)
+        unknown = {name for name, since in GROUP_SINCE.items() if openssl < since}
+        return tuple(name for name in self.configuration.tls_curves if name not in unknown)
 
 
 @cache

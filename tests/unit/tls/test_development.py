@@ -1,0 +1,58 @@
+"""All certificates of the stack: issued, told about, shown."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from nasos.tls import State, edge_hosts, issue_all, standings
+
+NOW = datetime(2027, 1, 15, 12, tzinfo=UTC)
+
+
+def test_each_service_has_its_own_pair(tmp_path: Path) -> None:
+    """Three services, three keys; the edge also answers to the configured hosts."""
+    leaves = {leaf.service: leaf for leaf in issue_all(tmp_path, ["bot.lan"], now=NOW)}
+    assert set(leaves) == {"vault", "postgres", "edge"}
+    assert len({leaf.key.read_bytes() for leaf in leaves.values()}) == 3
+    assert leaves["edge"].hosts == edge_hosts(["bot.lan"]) == ("bot.lan", "localhost", "127.0.0.1", "::1")
+    assert leaves["vault"].hosts == ("localhost", "127.0.0.1", "::1")
+
+
+def test_who_must_be_told_is_told_once(tmp_path: Path) -> None:
+    """Each new certificate is reported under its program's name, after it is on disk; a good one is not."""
+    told: list[str] = []
+    notify = [lambda program, leaf: told.append(f"{program} {leaf.cert.exists()}")]
+    issue_all(tmp_path, ["localhost"], now=NOW, notify=notify)
+    assert told == ["vault True", "postgres True", "nginx True"]
+    told.clear()
+    issue_all(tmp_path, ["localhost"], now=NOW, notify=notify)
+    assert not told
+    issue_all(tmp_path, ["localhost", "bot.lan"], now=NOW, notify=notify)
+    assert told == ["nginx True"]
+
+
+def _states(directory: Path, hosts: list[str], now: datetime) -> set[State]:
+    return {standing.state for standing in standings(directory, hosts, now=now)}
+
+
+def test_standing_is_told_as_it_is(tmp_path: Path) -> None:
+    """Missing, good, due, expired: each is said, and looking changes nothing."""
+    assert _states(tmp_path, ["localhost"], NOW) == {State.MISSING}
+    assert not list(tmp_path.iterdir())
+    issue_all(tmp_path, ["localhost"], now=NOW)
+    assert _states(tmp_path, ["localhost"], NOW) == {State.GOOD}
+    assert _states(tmp_path, ["localhost"], NOW + timedelta(days=61)) == {State.DUE}
+    assert _states(tmp_path, ["localhost"], NOW + timedelta(days=91)) == {State.BAD}
+
+
+def test_wrong_standing_has_a_reason(tmp_path: Path) -> None:
+    """A wanted name that is not on the certificate, a damaged file, a lost CA: bad, with the reason."""
+    issue_all(tmp_path, ["localhost"], now=NOW)
+    (tmp_path / "vault.pem").write_bytes(b"garbage")
+    found = {standing.service: standing for standing in standings(tmp_path, ["bot.lan"], now=NOW)}
+    assert found["vault"].state is State.BAD
+    assert "bot.lan" in found["edge"].reason
+    assert found["postgres"].state is State.GOOD
+    (tmp_path / "ca.pem").unlink()
+    assert _states(tmp_path, ["localhost"], NOW) == {State.BAD}
