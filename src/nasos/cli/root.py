@@ -89,11 +89,7 @@ def run(arguments: Sequence[str]) -> int:
     except Error as error:
         report(error)
         return error.exit_code
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):
+        # Here click exits by itself for a broken pipe only, with 1, which would read as "findings".
         return EXIT_FAILED
-    except SystemExit as ended:
-        # Click ends a broken pipe with 1, which would read as "findings".
-        if isinstance(ended.__context__, BrokenPipeError):
-            return EXIT_FAILED
-        raise
     return outcome if isinstance(outcome, int) else 0
