@@ -70,8 +70,8 @@ install() {
     UV_PROJECT_ENVIRONMENT=$1
     export UV_PROJECT_ENVIRONMENT
     shift
-    # Not the developer's group, but if it is installed already it stays.
-    "$uv" sync --project "$root" --quiet --frozen --inexact --python "$python" "$@" ||
+    # inexact: a developer's tools that are installed already stay. Bytecode now: as root the bot's user cannot write it.
+    "$uv" sync --project "$root" --quiet --frozen --inexact --compile-bytecode --python "$python" "$@" ||
         fail 'the dependencies could not be installed' 'run the command again; finished downloads are kept'
 }
 install "$root/.venv" --extra embedded

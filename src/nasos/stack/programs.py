@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import signal
 import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from nasos.settings import Settings
@@ -28,7 +30,12 @@ def programs(home: Home, settings: Settings, ports: Ports) -> list[Program]:
         "bot": _bot(home, settings),
         "nginx": _nginx(home),
     }
-    return [known[name] for name in ORDER if name in wanted(settings)]
+    return [_at_home(known[name], home.run(name)) for name in ORDER if name in wanted(settings)]
+
+
+def _at_home(program: Program, directory: Path) -> Program:
+    """The operator's home is not the service's: libpq, Go and Python would look there for keys and configuration."""
+    return replace(program, environment={"HOME": str(directory), **program.environment})
 
 
 def wanted(settings: Settings) -> tuple[str, ...]:

@@ -94,7 +94,7 @@ def _bring_up(stack: Stack, say: Say) -> None:
         stack.supervisor.launch("vault")
         if "exchange" in names:
             stack.supervisor.launch("exchange")
-        _bootstrap(stack, say)
+        _bootstrap(stack)
         write_app_environment(stack)
         vault = stack.vault("rotator")
         probes = stack.probes(vault)
@@ -115,7 +115,7 @@ def _bring_up(stack: Stack, say: Say) -> None:
         _wait(stack, "nginx", probes["nginx"])
 
 
-def _bootstrap(stack: Stack, say: Say) -> None:
+def _bootstrap(stack: Stack) -> None:
     home, uid = stack.home, stack.home.users.uid
     desired = Desired(
         bots=(stack.settings.bot.name,),

@@ -112,9 +112,10 @@ class Supervisor:
         command = prelude(
             self._home, "supervisord", [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(conf)]
         )
-        with open(os.devnull, "rb") as nothing, (self._home.log / "supervisord.err").open("ab") as errors:  # noqa: PTH123
+        errors_path = self._home.log / "supervisord.err"
+        with os.fdopen(os.open(errors_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE), "ab") as errors:
             process = subprocess.Popen(
-                command, stdin=nothing, stdout=errors, stderr=errors, env=child_environment(),
+                command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, env=child_environment(),
                 start_new_session=True, cwd="/", umask=0o077,
             )  # fmt: skip
         deadline = time.monotonic() + START_SECONDS

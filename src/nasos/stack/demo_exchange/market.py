@@ -11,11 +11,12 @@ The script (``script.py``) decides where the price stands at each full minute; t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, NamedTuple
 
-from nasos.stack.demo_exchange.script import chance, logarithm
+from nasos.stack.demo_exchange.script import mark
 
 MINUTE: Final = 60
 LISTED: Final = 1_577_836_800
@@ -91,8 +92,9 @@ class Candle(NamedTuple):
 def price(pair: Pair, at: float) -> float:
     """The price at ``at``, in seconds since 1970."""
     number = math.floor(at / MINUTE)
-    way = _way(pair, number, _mark(pair, number), _mark(pair, number + 1))
-    return _along(way, at - number * MINUTE, pair.decimals)
+    opened, unrest = _mark(pair, number)
+    closed, _ = _mark(pair, number + 1)
+    return _along(_way(pair, opened, closed, unrest), at - number * MINUTE, pair.decimals)
 
 
 def candles(pair: Pair, start: int, minutes: int, count: int, now: float) -> Iterator[Candle]:
@@ -100,38 +102,42 @@ def candles(pair: Pair, start: int, minutes: int, count: int, now: float) -> Ite
 
     The work is ``minutes * count``; the caller bounds it.
     """
-    first, running = start // MINUTE, math.floor(now / MINUTE)
-    opened = _mark(pair, first)
-    for begin in range(first, min(first + minutes * count, running + 1), minutes):
-        parts = []
-        for number in range(begin, min(begin + minutes, running + 1)):
-            closed = _mark(pair, number + 1)
-            parts.append(_minute(pair, number, _way(pair, number, opened, closed), now))
-            opened = closed
-        yield union(parts)
+    first, after = start // MINUTE, math.floor(now / MINUTE) + 1
+    every_minute = _minutes(pair, first, now)
+    for begin in range(first, min(first + minutes * count, after), minutes):
+        yield union(list(islice(every_minute, min(minutes, after - begin))))
 
 
-def union(parts: list[Candle]) -> Candle:
+def union(parts: Sequence[Candle]) -> Candle:
     """The one candle that holds all ``parts``, which follow each other."""
-    return Candle(
-        parts[0].start,
-        parts[0].open,
-        max(part.high for part in parts),
-        min(part.low for part in parts),
-        parts[-1].close,
-        sum(part.turnover for part in parts),
-    )
+    _, _, highs, lows, _, turnovers = zip(*parts, strict=True)
+    first, last = parts[0], parts[-1]
+    return Candle(first.start, first.open, max(highs), min(lows), last.close, sum(turnovers))
+
+
+def _minutes(pair: Pair, number: int, now: float) -> Iterator[Candle]:
+    """Every minute from ``number`` on, without end; the running one as far as it has come."""
+    opened, unrest = _mark(pair, number)
+    while True:
+        closed, next_unrest = _mark(pair, number + 1)
+        way = _way(pair, opened, closed, unrest)
+        yield _minute(pair, number, way, now - number * MINUTE)
+        number, opened, unrest = number + 1, closed, next_unrest
 
 
 _Way = tuple[float, float, float, float]
 """A minute's open, the extreme at 15 s, the other extreme at 45 s, and the close."""
 
 
-def _way(pair: Pair, number: int, opened: float, closed: float) -> _Way:
-    unrest = 0.0003 + 0.0009 * chance(pair.index, number, salt=1)
-    top = round(max(opened, closed) * (1 + unrest), pair.decimals)
-    bottom = round(min(opened, closed) * (1 - unrest), pair.decimals)
-    return (opened, bottom, top, closed) if closed >= opened else (opened, top, bottom, closed)
+def _way(pair: Pair, opened: float, closed: float, unrest: float) -> _Way:
+    if closed >= opened:
+        return (
+            opened,
+            round(opened * (1 - unrest), pair.decimals),
+            round(closed * (1 + unrest), pair.decimals),
+            closed,
+        )
+    return opened, round(opened * (1 + unrest), pair.decimals), round(closed * (1 - unrest), pair.decimals), closed
 
 
 def _along(way: _Way, second: float, decimals: int) -> float:
@@ -145,22 +151,23 @@ def _along(way: _Way, second: float, decimals: int) -> float:
     return round(exact, decimals)
 
 
-def _minute(pair: Pair, number: int, way: _Way, now: float) -> Candle:
-    """One minute, or what has passed of it by ``now``."""
+def _minute(pair: Pair, number: int, way: _Way, second: float) -> Candle:
+    """One minute, or what has passed of it by ``second``."""
     opened, early, late, closed = way
-    second = now - number * MINUTE
-    # A quiet minute turns over about 10,000, a minute of a fall six times as much.
-    turnover = 4_000 + 6e6 * (abs(closed / opened - 1) + abs(late / early - 1) / 4)
+    # A quiet minute turns over about 10,000, a minute of a plunge six times as much.
+    turnover = 4_000 + 5e6 * abs(late - early) / opened
     if second >= MINUTE:
-        return Candle(number * MINUTE, opened, max(early, late), min(early, late), closed, turnover)
+        low, high = (early, late) if early < late else (late, early)
+        return Candle(number * MINUTE, opened, high, low, closed, turnover)
     last = _along(way, second, pair.decimals)
     seen = (opened, *((early,) if second > 15 else ()), *((late,) if second > 45 else ()), last)
     return Candle(number * MINUTE, opened, max(seen), min(seen), last, turnover * second / MINUTE)
 
 
-def _mark(pair: Pair, number: int) -> float:
-    """The price at the first second of minute ``number``."""
-    return round(pair.level * math.exp(logarithm(pair.index, number)), pair.decimals)
+def _mark(pair: Pair, number: int) -> tuple[float, float]:
+    """The price at the first second of minute ``number``, and the minute's unrest."""
+    logarithm, unrest = mark(pair.index, number)
+    return round(pair.level * math.exp(logarithm), pair.decimals), unrest
 
 
 __all__ = ["LISTED", "MARKET", "MINUTE", "QUOTE", "Candle", "Pair", "candles", "price", "union"]
