@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from nasos.errors import DatabaseError
 from nasos.secret import Secret
 from nasos.stack import postgres
 from nasos.stack.binaries import find
@@ -77,7 +78,12 @@ def cluster() -> Iterator[Cluster]:
         postgres.configure(server, tls)
         with (directory / "log").open("wb") as log:
             process = subprocess.Popen(
-                [find("postgres"), "-D", server.data], stdout=log, stderr=log, user=owner, cwd="/", env={"LANG": "C.UTF-8"}
+                [find("postgres"), "-D", server.data],
+                stdout=log,
+                stderr=log,
+                user=owner,
+                cwd="/",
+                env={"LANG": "C.UTF-8"},
             )
         try:
             eventually(lambda: reachable(server.port))
@@ -96,7 +102,7 @@ def answers(server: postgres.Server, admin: postgres.Login) -> bool:
     """Whether the server takes logins yet."""
     try:
         return postgres.can_login(server, admin)
-    except postgres.DatabaseError:
+    except DatabaseError:
         return False
 
 

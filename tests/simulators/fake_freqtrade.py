@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import signal
@@ -23,7 +24,7 @@ def main(arguments: list[str]) -> int:
     """Report what arrived, then act."""
     launcher, document, *words = arguments[arguments.index("nasos.bot.entry") + 1 :]
     end_with_parent(int(launcher))
-    options = dict(zip(words, words[1:], strict=False))
+    options = dict(itertools.pairwise(words))
     if "--report" in options:
         report(Path(options["--report"]), words, int(document))
     content = json.loads(Path(f"/proc/self/fd/{document}").read_text())
@@ -41,7 +42,7 @@ def report(path: Path, words: list[str], document: int) -> None:
         "words": words,
         "environ": dict(os.environ),
         "cmdline": Path("/proc/self/cmdline").read_text(),
-        "fds": {entry.name: os.readlink(entry) for entry in Path("/proc/self/fd").iterdir() if entry.exists()},
+        "fds": {entry.name: str(entry.readlink()) for entry in Path("/proc/self/fd").iterdir() if entry.exists()},
         "document": {
             f"{section}.{field}": digest(str(value))
             for section, fields in content.items()
@@ -91,7 +92,7 @@ def act(what: str, content: dict[str, dict[str, str]]) -> int:
             os.kill(os.getpid(), int(value))
         case "blab":
             api = content["api_server"]
-            print("password is", api["password"])
+            sys.stdout.write(f"password is {api['password']}\n")
             sys.stderr.write(f"GET /ws?token={api['ws_token']} and half a line {api['jwt_secret_key']}")
             return 0
         case "stubborn":
@@ -100,7 +101,8 @@ def act(what: str, content: dict[str, dict[str, str]]) -> int:
             subprocess.Popen(["sleep", "600"])
         case _:
             signal.signal(signal.SIGTERM, lambda *_: sys.exit(130))
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     while True:
         time.sleep(60)
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import json
 import os
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from nasos.ledger import Event, read
 
@@ -25,7 +29,19 @@ API = {
 }
 EXCHANGE = {"key": "planted-exchange-key-5R", "secret": "planted-exchange-secret-9W"}
 DATABASE = {"username": "testbot_a", "password": "planted-database-password-2M", "role": "a"}
-PLANTED = [value for fields in (API, EXCHANGE, DATABASE) for name, value in fields.items() if len(value) > 9]
+TOKEN = "planted-vault-token-8K"
+PLANTED = [value for fields in (API, EXCHANGE, DATABASE) for value in fields.values() if value.startswith("planted")]
+
+
+def traces(text: bytes, values: Sequence[str] = (*PLANTED, TOKEN)) -> set[str]:
+    """Which of ``values`` are in ``text``, plain or as base64, hexadecimal or URL-escaped."""
+    return {value for value in values for form in _forms(value) if form in text}
+
+
+def _forms(value: str) -> list[bytes]:
+    raw = value.encode()
+    # The last base64 characters depend on what follows; the ones before do not.
+    return [raw, base64.b64encode(raw)[:-4], raw.hex().encode(), quote(value, safe="").encode()]
 
 
 def eventually(look: Callable[[], T], seconds: float = 30) -> T:
@@ -101,5 +117,43 @@ def alive(pid: int) -> bool:
         return False
 
 
-Start = Callable[..., Launched]
-"""The fixture that starts one."""
+class Start:
+    """Starts launchers, and kills what is left of them."""
+
+    def __init__(self, directory: Path, vault: HeldVault, python: Path) -> None:
+        self._directory = directory
+        self._vault = vault
+        self._python = python
+        self._launched: list[Launched] = []
+        self.home = directory / "home"
+        """State directory of the launchers."""
+        self.home.mkdir(mode=0o700)
+        (self.home / "base.json").write_text('{"max_open_trades": 3, // mine\n}')
+
+    def __call__(
+        self, act: str = "hang", subcommand: str = "trade", wrapper: tuple[str, ...] = (), **options: Any
+    ) -> Launched:
+        """Start one; ``options`` are those of ``simulators/launcher.py``."""
+        report = self._directory / f"report-{len(self._launched)}"
+        words = ["-c", str(self.home / "base.json"), "--report", str(report), "--act", act]
+        defaults = {"home": str(self.home), "python": str(self._python), "vault": self._vault.fd}
+        options = {**defaults, "words": ["freqtrade", subcommand, *words], **options}
+        out, error = (self._directory / f"{name}-{len(self._launched)}" for name in ("out", "error"))
+        with out.open("wb") as stdout, error.open("wb") as stderr:
+            process = subprocess.Popen(
+                [*wrapper, sys.executable, str(SIMULATORS / "launcher.py"), json.dumps(options)],
+                stdout=stdout, stderr=stderr, pass_fds=[self._vault.fd],
+                env={**os.environ, "VAULT_TOKEN": TOKEN, "SOMETHING_OF_MINE": "1"},
+            )  # fmt: skip
+        self._launched.append(Launched(process, self.home, report, out, error))
+        return self._launched[-1]
+
+    def end(self) -> None:
+        """Kill launchers and bots."""
+        for one in self._launched:
+            one.reports()
+            one.process.kill()
+            one.process.wait()
+            for pid in filter(alive, one.pids):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)

@@ -58,7 +58,7 @@ def main(options: dict[str, object]) -> int:
         read_all=lambda: records(vault),
         read_one=lambda name: records(vault)[name],
         append=Ledger(home / "ledger" / "events.jsonl", "bot-testbot").append,
-        say=lambda text: print(text, file=sys.stderr, flush=True),
+        say=lambda text: sys.stderr.write(f"{text}\n"),
         environment=child_environment(),
         database_url=options.get("database_url"),
         grace=float(str(options.get("grace", 10))),
@@ -68,7 +68,7 @@ def main(options: dict[str, object]) -> int:
     try:
         return run(launch, parse([str(word) for word in options["words"]], home))  # type: ignore[attr-defined]
     except Error as error:
-        print(f"nasos: error: {error.message}\nnasos: hint: {error.hint}", file=sys.stderr)
+        sys.stderr.write(f"nasos: error: {error.message}\nnasos: hint: {error.hint}\n")
         return error.exit_code
 
 

@@ -21,9 +21,10 @@ def main(source: str, url: str) -> None:
         order, *arguments = json.loads(line)
         try:
             answer = obey(engine, held, order, arguments)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever SQLAlchemy raises is the answer
             answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), flush=True)
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
 
 
 def obey(engine: sqlalchemy.Engine, held: dict[str, sqlalchemy.Connection], order: str, arguments: list[str]) -> object:

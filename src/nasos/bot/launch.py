@@ -51,7 +51,7 @@ class Launch:
     read_all: ReadAll
     read_one: ReadOne
     append: Append
-    say: Callable[[str], None]
+    say: Callable[[str], object]
     environment: Mapping[str, str]
     """The bot's whole environment: no secret, none of our settings."""
     database_url: object = None
@@ -91,7 +91,14 @@ class _Bot:
 
     def once(self, signals: Signals) -> int:
         """One run of a command that ends by itself."""
-        return exit_code(self._one_run(signals, None).status)
+        ended = self._one_run(signals, None)
+        detail = {
+            "status": f"exit {ended.status}",
+            "seconds": f"{ended.seconds:.1f}",
+            "command": self._command.subcommand,
+        }
+        self._report.event("bot.exit", "", Outcome.FAILED if ended.status else Outcome.OK, detail)
+        return exit_code(ended.status)
 
     def keep_running(self, lock: OneBot, signals: Signals) -> int:
         """Run, judge the exit, run again."""
@@ -124,7 +131,8 @@ class _Bot:
         if lock:
             lock.record(child.pid)
         versions = {name: record.version for name, record in records.items()}
-        self._report.event("bot.start", "", Outcome.OK, {n: str(v) for n, v in versions.items()})
+        detail = {"command": self._command.subcommand, **{name: str(version) for name, version in versions.items()}}
+        self._report.event("bot.start", "", Outcome.OK, detail)
         refresh = Refresh(self._launch.read_one, versions, self._page, self._redactor, self._report)
         if lock:
             refresh.start()

@@ -19,7 +19,7 @@ class Report:
 
     bot: str
     append: Append
-    say: Callable[[str], None]
+    say: Callable[[str], object]
     redactor: Redactor
 
     def event(self, name: str, record: str, outcome: Outcome, detail: Mapping[str, str] | None = None) -> None:

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import signal
 from pathlib import Path
 from urllib.parse import quote
 
+from nasos.bot.credential import read
 from simulators.fake_freqtrade import digest
-from simulators.launched import API, DATABASE, EXCHANGE, PLANTED, HeldVault, Launched, Start, eventually
+from simulators.launched import API, DATABASE, EXCHANGE, HeldVault, Launched, Start, eventually, traces
 
 URL = "postgresql+psycopg://127.0.0.1:5432/testbot?sslmode=verify-full&sslrootcert=/ca.pem"
-
-
-def traces(text: bytes) -> set[str]:
-    """Planted values in ``text``, also as base64, hexadecimal and URL-escaped."""
-    return {
-        value
-        for value in [*PLANTED, "planted-vault-token-8K"]
-        for form in (value, base64.b64encode(value.encode()).decode()[:-4], value.encode().hex(), quote(value, safe=""))
-        if form.encode() in text
-    }
 
 
 def process_text(pid: int) -> bytes:
@@ -101,7 +94,7 @@ def test_a_new_database_login_replaces_the_old_one_while_the_bot_runs(start: Sta
     launched = start(database_url=URL)
     launched.first()
     held_vault.put("db", {**DATABASE, "username": "testbot_b", "password": "planted-second-password-6T"})
-    event = eventually(lambda: next((e for e in launched.events() if e.event == "bot.secret"), None))
+    (event,) = eventually(lambda: [event for event in launched.events() if event.event == "bot.secret"])
     assert (event.target, event.detail["version"]) == ("bots/testbot/db", "2")
     assert page_of(launched) == (2, "testbot_b")
     assert launched.process.poll() is None
@@ -112,7 +105,7 @@ def test_a_changed_api_record_is_told_and_not_yet_used(start: Start, held_vault:
     launched = start()
     launched.first()
     held_vault.put("api", {**API, "password": "planted-new-password-4G"})
-    event = eventually(lambda: next((e for e in launched.events() if e.event == "bot.secret"), None))
+    (event,) = eventually(lambda: [event for event in launched.events() if event.event == "bot.secret"])
     assert event.target == "bots/testbot/api"
     assert event.detail["applied"] == "in use after the next start of the bot"
 
@@ -138,11 +131,9 @@ def test_a_bot_that_crashes_while_vault_is_away_starts_with_the_last_secrets(
     launched = start(policy={"first_delay": 0.01})
     pid = launched.first()["pid"]
     held_vault.vanish()
-    import os
-    import signal
-
     os.kill(pid, signal.SIGKILL)
-    reports = eventually(lambda: (found := launched.reports()) and len(found) == 2 and found)
+    eventually(lambda: len(launched.reports()) == 2)
+    reports = launched.reports()
     assert reports[1]["document"] == reports[0]["document"]
 
 
@@ -164,10 +155,6 @@ def test_the_bots_output_is_redacted(start: Start) -> None:
 
 def page_of(launched: Launched) -> tuple[int, str]:
     """Version and user on the page that the bot of ``launched`` holds."""
-    import os
-
-    from nasos.bot.credential import read
-
     report = launched.reports()[0]
     fd = next(fd for fd, target in report["fds"].items() if "nasos-database" in target)
     page = os.open(f"/proc/{report['pid']}/fd/{fd}", os.O_RDONLY)

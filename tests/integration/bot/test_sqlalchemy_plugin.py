@@ -6,15 +6,17 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from simulators.cluster import Cluster, cluster
-from simulators.launched import SIMULATORS
 
 from nasos.bot.credential import Credential, CredentialPage
 from nasos.bot.database import completed
 from nasos.stack.postgres import Login, can_login
+from nasos.tls.dev_ca import DevCa
+from simulators.cluster import Cluster, cluster
+from simulators.launched import SIMULATORS
 
 PROJECT = SIMULATORS.parents[1]
 WHO = "SELECT session_user, current_user"
@@ -79,7 +81,7 @@ def test_a_connection_logs_in_with_what_is_on_the_page(pool: Pool) -> None:
     assert pool.ask("query", WHO) == [["testbot_a", "testbot_owner"]]
 
 
-def test_the_engine_knows_no_secret(pool: Pool, page: CredentialPage) -> None:
+def test_the_engine_knows_no_secret(pool: Pool) -> None:
     """Neither login nor descriptor is left in its URL; connections are pinged before use."""
     shown = str(pool.ask("show"))
     assert "credfd" not in shown
@@ -87,9 +89,7 @@ def test_the_engine_knows_no_secret(pool: Pool, page: CredentialPage) -> None:
     assert shown.endswith("True")
 
 
-def test_a_changed_password_is_used_by_the_next_connection(
-    pool: Pool, page: CredentialPage, database: Cluster
-) -> None:
+def test_a_changed_password_is_used_by_the_next_connection(pool: Pool, page: CredentialPage, database: Cluster) -> None:
     """ALTER ROLE, a new page, and a second connection beside the first one."""
     pool.ask("hold", "first")
     page.write(credential(2, database.set_password("testbot_a")))
@@ -147,9 +147,7 @@ def test_an_ended_connection_is_replaced(pool: Pool, database: Cluster) -> None:
     assert pool.ask("query", WHO) == [["testbot_a", "testbot_owner"]]
 
 
-def test_a_page_that_cannot_be_read_stops_new_connections_only(
-    pool: Pool, page: CredentialPage, database: Cluster
-) -> None:
+def test_a_page_that_cannot_be_read_stops_new_connections_only(pool: Pool, page: CredentialPage) -> None:
     """The pooled connection goes on; a second one says what is missing."""
     pool.ask("query", WHO)
     pool.ask("hold", "only")
@@ -160,7 +158,7 @@ def test_a_page_that_cannot_be_read_stops_new_connections_only(
     assert pool.ask("query", WHO) == [["testbot_a", "testbot_owner"]]
 
 
-def test_a_url_without_descriptor_or_with_a_login_is_refused(database: Cluster, page: CredentialPage) -> None:
+def test_a_url_without_descriptor_or_with_a_login_is_refused(database: Cluster) -> None:
     """Half a configuration does not start."""
     python = [str(PROJECT / ".venv-bot/bin/python"), "-I", str(SIMULATORS / "pool.py"), str(PROJECT / "src")]
     for url, said in (
@@ -175,10 +173,6 @@ def test_verified_tls_refuses_another_servers_certificate(
     database: Cluster, page: CredentialPage, tmp_path: Path
 ) -> None:
     """A CA that did not sign the server: no login is sent."""
-    from datetime import UTC, datetime
-
-    from nasos.tls.dev_ca import DevCa
-
     other = DevCa.open(tmp_path, now=datetime.now(UTC)).path
     pool = Pool(database.url.replace(str(database.server.ca_file), str(other)), page)
     assert "certificate verify failed" in str(pool.ask("query", WHO))

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from nasos.bot.lock import boot_id, start_time
 from simulators.launched import Start, alive, eventually
+
+SUPERVISOR = """
+import subprocess, sys, time
+child = subprocess.Popen(sys.argv[2:], close_fds=False)
+open(sys.argv[1], "w").write(str(child.pid))
+time.sleep(600)
+"""
+"""Starts a program and does nothing else."""
 
 QUICK = {"first_delay": 0.01, "longest_delay": 0.02, "patience": 3}
 
@@ -118,7 +130,7 @@ def test_never_two_bots_when_launchers_are_killed_and_started_at_once(start: Sta
         launched.process.kill()
 
 
-def test_a_launcher_waits_for_a_bot_that_outlived_the_last_one(start: Start, tmp_path: Path) -> None:
+def test_a_launcher_waits_for_a_bot_that_outlived_the_last_one(start: Start) -> None:
     """The recorded process must be gone, whatever held it up."""
     launched = start()
     pid = launched.first()["pid"]
@@ -128,11 +140,6 @@ def test_a_launcher_waits_for_a_bot_that_outlived_the_last_one(start: Start, tmp
     launched.stop()
     assert not record.exists()
     # A process that is alive and recorded, as if the kernel were slow to end it.
-    import json
-    import subprocess
-
-    from nasos.bot.lock import boot_id, start_time
-
     left = subprocess.Popen(["sleep", "600"])
     try:
         record.write_text(json.dumps({"pid": left.pid, "start": start_time(left.pid), "boot": boot_id()}))
@@ -158,12 +165,7 @@ def test_a_recorded_pid_that_is_somebody_else_now_is_not_waited_for(start: Start
 def test_the_launcher_ends_with_its_own_parent_when_asked(start: Start, tmp_path: Path) -> None:
     """Kill -9 of the supervisor: the launcher stops the bot in good order and goes."""
     pid_file = tmp_path / "pid"
-    code = (
-        "import os, subprocess, sys, time\n"
-        f"child = subprocess.Popen(sys.argv[1:], close_fds=False)\nopen({str(pid_file)!r}, 'w').write(str(child.pid))\n"
-        "time.sleep(600)"
-    )
-    launched = start(wrapper=(sys.executable, "-c", code), die_with_parent=True)
+    launched = start(wrapper=(sys.executable, "-c", SUPERVISOR, str(pid_file)), die_with_parent=True)
     bot = launched.first()["pid"]
     launcher = int(pid_file.read_text())
     launched.process.kill()
@@ -174,12 +176,7 @@ def test_the_launcher_ends_with_its_own_parent_when_asked(start: Start, tmp_path
 def test_without_the_flag_the_launcher_outlives_its_parent(start: Start, tmp_path: Path) -> None:
     """The negative twin: a shell that ends does not end the bot."""
     pid_file = tmp_path / "pid"
-    code = (
-        "import os, subprocess, sys, time\n"
-        f"child = subprocess.Popen(sys.argv[1:], close_fds=False)\nopen({str(pid_file)!r}, 'w').write(str(child.pid))\n"
-        "time.sleep(600)"
-    )
-    launched = start(wrapper=(sys.executable, "-c", code))
+    launched = start(wrapper=(sys.executable, "-c", SUPERVISOR, str(pid_file)))
     bot = launched.first()["pid"]
     launcher = int(pid_file.read_text())
     launched.process.kill()
@@ -206,7 +203,7 @@ def test_what_the_bot_left_in_its_group_ends_with_it(start: Start) -> None:
 
 def test_a_bot_without_its_environment_is_a_clear_error(start: Start, tmp_path: Path) -> None:
     """The missing interpreter is named."""
-    launched = start(python=tmp_path / "nowhere")
+    launched = start(python=str(tmp_path / "nowhere"))
     assert launched.process.wait(30) == 3
     assert f"cannot start {tmp_path}/nowhere: no such file" in launched.error.read_text()
 

@@ -1,0 +1,273 @@
+"""The real freqtrade in its own environment: it trades on the demo exchange with secrets that nobody else sees."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nasos.bot.freqtrade import base_config
+from nasos.settings import BotSettings
+from nasos.stack import demo_exchange
+from nasos.stack.postgres import Login
+from simulators.cluster import Cluster, cluster, free_port
+from simulators.launched import API, EXCHANGE, SIMULATORS, HeldVault, Launched, Start, eventually, traces
+
+PROJECT = SIMULATORS.parents[1]
+
+SPY = '''
+import json, pathlib
+from freqtrade.strategy import IStrategy
+
+class Spy(IStrategy):
+    """Does what a curious strategy does."""
+    timeframe, stoploss, minimal_roi = "5m", -0.3, {"0": 1}
+    def bot_start(self, **kwargs):
+        original = self.config["original_config"]
+        seen = {name: sorted(section) for name, section in original.items() if isinstance(section, dict)}
+        seen["db_url"] = self.config["db_url"]
+        (pathlib.Path(__file__).parent / "seen.json").write_text(json.dumps(seen))
+    def populate_indicators(self, dataframe, metadata): return dataframe
+    def populate_entry_trend(self, dataframe, metadata): return dataframe
+    def populate_exit_trend(self, dataframe, metadata): return dataframe
+'''
+
+
+@dataclass
+class Bot:
+    """A bot that trades."""
+
+    launched: Launched
+    vault: HeldVault
+    database: Cluster
+    port: int
+    user_data: Path
+
+    def ask(self, path: str, method: str = "GET", authorization: str = "") -> tuple[int, bytes]:
+        """One request to its API."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/api/v1/{path}", method=method)
+        if authorization:
+            request.add_header("Authorization", authorization)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  http, made above
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+        except OSError:
+            return 0, b""
+
+    def log_in(self, password: str) -> tuple[int, bytes]:
+        """With the injected user name."""
+        login = base64.b64encode(f"{API['username']}:{password}".encode()).decode()
+        return self.ask("token/login", "POST", f"Basic {login}")
+
+    @property
+    def bearer(self) -> str:
+        """A fresh access token."""
+        return f"Bearer {json.loads(self.log_in(API['password'])[1])['access_token']}"
+
+    def websocket(self, token: str) -> int:
+        """Status of the handshake: 101 is a yes."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as wire:
+            wire.sendall(
+                f"GET /api/v1/message/ws?token={token} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\n"
+                "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+                .encode()
+            )  # fmt: skip
+            return int(wire.recv(64).split()[1])
+
+    def pid(self) -> int:
+        """The bot's process."""
+        return int(json.loads((self.launched.home / "run/bot/testbot.child").read_text())["pid"])
+
+
+@pytest.fixture(scope="module")
+def bot_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bot's own interpreter, with this checkout's code instead of the installed copy."""
+    path = tmp_path_factory.mktemp("python") / "python"
+    path.write_text(
+        f"#!{PROJECT}/.venv-bot/bin/python -I\n"
+        "import sys\n"
+        f"sys.path.insert(0, {str(PROJECT / 'src')!r})\n"
+        "from nasos.bot.entry import main\n"
+        "main(sys.argv[sys.argv.index('nasos.bot.entry') + 1 :])\n"
+    )
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture(scope="module")
+def exchange() -> Iterator[int]:
+    """The demo exchange's port."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nasos.stack.demo_exchange", "--port", "0"], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    port = int(process.stdout.readline().rpartition(":")[2])
+    yield port
+    process.terminate()
+    process.wait(30)
+    process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[Cluster]:
+    """The bot's PostgreSQL."""
+    with cluster() as running:
+        yield running
+
+
+@dataclass
+class Ground:
+    """All that a freqtrade command needs."""
+
+    start: Start
+    vault: HeldVault
+    port: int
+    user_data: Path
+    database_url: str
+
+    def run(self, subcommand: str, *words: str, **options: Any) -> Launched:
+        """Start the launcher with a freqtrade command."""
+        line = ["freqtrade", subcommand, "--userdir", str(self.user_data), "-c", str(self.start.home / "base.json")]
+        return self.start(words=[*line, *words], database_url=self.database_url, **options)
+
+
+@pytest.fixture(scope="module")
+def ground(
+    tmp_path_factory: pytest.TempPathFactory, bot_python: Path, exchange: int, database: Cluster
+) -> Iterator[Ground]:
+    """Configuration, user directory and Vault of one bot."""
+    vault, port = HeldVault(), free_port()
+    vault.put("api", API)
+    vault.put("exchange", EXCHANGE)
+    put_login(vault, database.login)
+    start = Start(tmp_path_factory.mktemp("bot"), vault, bot_python)
+    user_data = start.home / "user_data"
+    (user_data / "strategies").mkdir(parents=True)
+    (user_data / "strategies" / "spy.py").write_text(SPY)
+    config = base_config(
+        BotSettings(name="testbot", strategy="Spy"),
+        exchange=demo_exchange.ccxt_config(exchange),
+        api_port=port,
+        db_url=database.url,
+        project=None,
+    )
+    (start.home / "base.json").write_text(json.dumps(config))
+    yield Ground(start, vault, port, user_data, database.url)
+    start.end()
+    os.close(vault.fd)
+
+
+def put_login(vault: HeldVault, login: Login) -> None:
+    """As the rotator does."""
+    vault.put("db", {"username": login.username, "password": login.password.reveal(), "role": login.username[-1]})
+
+
+@pytest.fixture(scope="module")
+def bot(ground: Ground, database: Cluster) -> Iterator[Bot]:
+    """It runs, and its strategy is loaded."""
+    launched = ground.run("trade", "--logfile", str(ground.user_data / "freqtrade.log"))
+    bot = Bot(launched, ground.vault, database, ground.port, ground.user_data)
+    eventually(lambda: bot.ask("ping")[0] == 200 and (ground.user_data / "strategies/seen.json").exists(), 120)
+    yield bot
+    assert launched.stop() == 130
+
+
+def test_the_api_takes_the_injected_password_and_no_other(bot: Bot) -> None:
+    """Login works with what is in Vault."""
+    assert bot.log_in(API["password"])[0] == 200
+    assert bot.log_in("wrong")[0] == 401
+
+
+def test_the_websocket_takes_the_injected_token_and_no_other(bot: Bot) -> None:
+    """And neither token is in the log, the log file or the API's view of the log."""
+    assert bot.websocket(API["ws_token"]) == 101
+    assert bot.websocket("guessed-websocket-token") == 403
+    jwt = bot.bearer.removeprefix("Bearer ")
+    assert bot.websocket(jwt) == 101
+    status, shown = bot.ask("logs", authorization=bot.bearer)
+    assert status == 200
+    for text in (bot.launched.error.read_bytes(), (bot.user_data / "freqtrade.log").read_bytes(), shown):
+        assert b"freqtrade" in text
+        assert b"token=" not in text
+        assert not traces(text, (API["ws_token"], "guessed-websocket-token", jwt))
+
+
+def test_nothing_that_the_bot_shows_holds_a_secret(bot: Bot) -> None:
+    """Output, log file, configuration by API, environment and arguments."""
+    shown = bot.ask("show_config", authorization=bot.bearer)[1]
+    process = Path(f"/proc/{bot.pid()}")
+    texts = [shown, (process / "environ").read_bytes(), (process / "cmdline").read_bytes()]
+    texts += [path.read_bytes() for path in bot.launched.home.rglob("*") if path.is_file()]
+    texts += [bot.launched.out.read_bytes(), bot.launched.error.read_bytes()]
+    assert not [found for text in texts if (found := traces(text, secrets_of(bot.vault)))]
+
+
+def test_a_strategy_sees_no_secret_in_the_original_configuration(bot: Bot) -> None:
+    """Sections are there, secret keys are not, and the database URL holds no login."""
+    seen = json.loads((bot.user_data / "strategies/seen.json").read_text())
+    assert "listen_port" in seen["api_server"]
+    assert not {"username", "password", "jwt_secret_key", "ws_token"} & set(seen["api_server"])
+    assert not {"api_key", "key", "secret"} & set(seen["exchange"])
+    assert "@" not in seen["db_url"]
+
+
+def test_the_bot_leaves_no_core_file(bot: Bot) -> None:
+    """A crash writes no memory to disk."""
+    limits = Path(f"/proc/{bot.pid()}/limits").read_text()
+    line = next(line for line in limits.splitlines() if line.startswith("Max core file size"))
+    assert line.split()[4:6] == ["0", "0"]
+
+
+def test_a_rotated_database_login_is_used_while_the_bot_trades(bot: Bot) -> None:
+    """The other role takes over, the old one is shut, and the API answers all the time."""
+    pid = bot.pid()
+    assert "testbot_a" in bot.database.users()
+    put_login(bot.vault, bot.database.set_password("testbot_b"))
+
+    def moved() -> bool:
+        assert bot.ask("count", authorization=bot.bearer)[0] == 200
+        return bot.database.users() == {"testbot_b"}
+
+    eventually(moved, 60)
+    bot.database.execute("ALTER ROLE testbot_a NOLOGIN")
+    bot.database.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'testbot_%'")
+    eventually(lambda: bot.ask("status", authorization=bot.bearer)[0] == 200)
+    assert bot.pid() == pid
+
+
+def test_show_config_shows_none_even_when_asked(ground: Ground) -> None:
+    """``--show-sensitive`` has nothing to show: the secrets are not in what freqtrade prints."""
+    launched = ground.run("show-config", "--show-sensitive")
+    assert launched.process.wait(60) == 0
+    assert '"listen_port"' in launched.out.read_text()
+    assert not traces(launched.out.read_bytes() + launched.error.read_bytes(), secrets_of(ground.vault))
+
+
+def test_a_configuration_error_is_a_failure_and_quotes_no_secret(ground: Ground, tmp_path: Path) -> None:
+    """freqtrade exits 0 after it; the launcher does not."""
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text('{"stake_amount": "all of it"}')
+    launched = ground.run("webserver", "-c", str(wrong), restart=False, home=str(tmp_path))
+    assert launched.process.wait(60) == 3
+    assert "Configuration error" in launched.error.read_text()
+    assert not traces(launched.error.read_bytes(), secrets_of(ground.vault))
+
+
+def secrets_of(vault: HeldVault) -> list[str]:
+    """Every value of Vault that must not be seen."""
+    records = vault.records.values()
+    return [value for record in records for value in record["fields"].values() if len(value) > 16]
