@@ -29,6 +29,7 @@ from nasos.vault.credentials import Credentials
 from nasos.vault.desired import Desired
 from nasos.vault.reconcile import Observed, Plan, Progress, Write, apply, observe, plan
 from nasos.vault.recovery import Files, InitRecord, Wipe
+from nasos.vault.retry import PATIENT
 from nasos.vault.system import SealStatus, Shares
 
 _ONE_SHARE: Final = Shares()
@@ -211,7 +212,7 @@ class _Run:
                 "set VAULT_TOKEN to an administrator's token for this one run",
             )
         try:
-            return AppRoleLogin(self.api, credential).obtain().token
+            return PATIENT.call(AppRoleLogin(self.api, credential).obtain).token
         except CredentialRejected:
             raise CredentialRejected(
                 "vault refused the operator's credential",
@@ -220,8 +221,9 @@ class _Run:
 
     def _finish(self, record: InitRecord) -> None:
         """Everything is done and marked: keep the keys for the operator, end the root token."""
-        self.tell(_FINISH[0])
-        self.files.write_recovery(record, self.now)
+        if not self.files.recovery.exists():
+            self.tell(_FINISH[0])
+            self.files.write_recovery(record, self.now)
         if record.root_token and _alive(self.api, record.root_token):
             self.tell(_FINISH[1])
             self.api.request("POST", "auth/token/revoke-self", {}, token=record.root_token)

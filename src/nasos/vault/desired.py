@@ -8,7 +8,7 @@ never touched.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from nasos.vault.roles import Role, parameters, roles
@@ -135,10 +135,14 @@ _ENGINES: Final = (
 
 # Without these, an audit line says that a policy or a token was written, but not which rights it gave. Never for kv/.
 _AUDIT: Final = (
-    _tune(
-        "sys/", "mounts", "log policies and mount settings readably",
-        {"audit_non_hmac_request_keys": [
-            "policy", "type", "audit_non_hmac_request_keys", "audit_non_hmac_response_keys"]},
+    # OpenBao 2.7.2 forgets this one at each restart, so the operator's policy allows exactly this value.
+    replace(
+        _tune(
+            "sys/", "mounts", "log policies and mount settings readably",
+            {"audit_non_hmac_request_keys": [
+                "policy", "type", "audit_non_hmac_request_keys", "audit_non_hmac_response_keys"]},
+        ),
+        root_only=False,
     ),
     _tune(
         "token/", "auth", "log the rights of new tokens readably",

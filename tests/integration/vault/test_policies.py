@@ -15,6 +15,7 @@ from nasos.errors import PermissionDenied, SecretNotFound
 from nasos.secret import Secret
 from nasos.settings import AppRole
 from nasos.vault.auth import AppRoleLogin
+from nasos.vault.retry import PATIENT
 from nasos.vault.roles import SERVICES, roles
 
 LETTERS: Final = {
@@ -46,7 +47,7 @@ def tokens(vault: VaultUnderTest) -> dict[str, Secret]:
     for role in MATRIX.roles:
         credential = vault.connection(role).credential
         assert isinstance(credential, AppRole)
-        found[role] = AppRoleLogin(vault.api, credential).obtain().token
+        found[role] = PATIENT.call(AppRoleLogin(vault.api, credential).obtain).token
     return found
 
 

@@ -45,3 +45,11 @@ path "sys/quotas/config" {
 path "sys/quotas/rate-limit/nasos-login" {
   capabilities = ["read"]
 }
+
+# OpenBao forgets this one setting at each restart (measured, 2.7.2), so the operator may set it: to this value only.
+path "sys/mounts/sys/tune" {
+  capabilities = ["update"]
+  allowed_parameters = {
+    "audit_non_hmac_request_keys" = [["policy", "type", "audit_non_hmac_request_keys", "audit_non_hmac_response_keys"]]
+  }
+}
