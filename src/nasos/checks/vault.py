@@ -14,7 +14,7 @@ import msgspec
 
 from nasos.checks.rule import Failed, Passed, Skipped, Verdict, rule
 from nasos.checks.target import Target
-from nasos.checks.vault_access import SECONDS, address, api, connection, token
+from nasos.checks.vault_access import SECONDS, address, api, connection, logged_in
 from nasos.checks.vault_audit import audit_devices
 from nasos.errors import CertificateRefused, CredentialRejected, RateLimited, VaultError
 from nasos.files import read_private
@@ -116,8 +116,8 @@ class _SealStatus(msgspec.Struct):
 def authentication(target: Target) -> Verdict:
     """Log in as ``checker`` and read the bootstrap marker."""
     try:
-        with token(target) as mine:
-            api(target).request("GET", "kv/data/nasos/_meta/bootstrap", token=mine)
+        with logged_in(target) as (server, token):
+            server.request("GET", "kv/data/nasos/_meta/bootstrap", token=token)
     except RateLimited:
         raise  # says nothing about the login
     except VaultError as error:

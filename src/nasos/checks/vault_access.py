@@ -36,14 +36,14 @@ def api(target: Target) -> VaultApi:
 
 
 @contextlib.contextmanager
-def token(target: Target) -> Iterator[Secret]:
-    """A token of the role ``checker`` for the length of a block."""
+def logged_in(target: Target) -> Iterator[tuple[VaultApi, Secret]]:
+    """One kept connection and a token of the role ``checker``, for the length of a block."""
     to, server = connection(target), api(target)
     if not isinstance(to.credential, AppRole):
         raise Error("the role checker has no credential here", "./nasos vault bootstrap")
     grant = AppRoleLogin(server, to.credential).obtain()
     try:
-        yield grant.token
+        yield server, grant.token
     finally:
         with contextlib.suppress(VaultError):
             server.request("POST", "auth/token/revoke-self", {}, token=grant.token)

@@ -16,7 +16,7 @@ import msgspec
 
 from nasos.checks.rule import Failed, Passed, Verdict, rule
 from nasos.checks.target import Target
-from nasos.checks.vault_access import api, token
+from nasos.checks.vault_access import logged_in
 from nasos.finding import Severity
 
 FEWEST: Final = 2
@@ -38,15 +38,14 @@ class _Device(msgspec.Struct):
 )
 def audit_devices(target: Target) -> Verdict:
     """Ask for the devices, make one request, and see each file grow."""
-    server = api(target)
-    with token(target) as mine:
-        answer = server.request("GET", "sys/audit", token=mine)
+    with logged_in(target) as (server, token):
+        answer = server.request("GET", "sys/audit", token=token)
         devices = msgspec.convert(answer["data"], dict[str, _Device])
         files = {name: Path(each.options.get("file_path", "")) for name, each in devices.items() if each.type == "file"}
         if len(files) < FEWEST:
             return Failed(f"{len(files)} file devices are active, {FEWEST} are needed", _declared(target))
         before = {name: _seen(path) for name, path in files.items()}
-        server.request("GET", "auth/token/lookup-self", token=mine)
+        server.request("GET", "auth/token/lookup-self", token=token)
         after = {name: _seen(path) for name, path in files.items()}
     for name, path in files.items():
         if flaw := _flaw(path, before[name], after[name]):
