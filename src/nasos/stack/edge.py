@@ -8,7 +8,7 @@ from nasos.files import atomic_write
 from nasos.settings import Settings
 from nasos.stack.binaries import find
 from nasos.stack.home import Home, Ports
-from nasos.tls import nginx
+from nasos.tls import edge_hosts, nginx
 
 
 def user_interface(settings: Settings) -> str:
@@ -22,12 +22,16 @@ def _frequi(settings: Settings) -> bool:
 
 
 def write_configuration(home: Home, settings: Settings, ports: Ports) -> None:
-    """Write ``nginx.conf`` and refuse it here if nginx would."""
+    """Write ``nginx.conf``, if nginx accepts it.
+
+    Raises:
+        TlsError: nginx refuses it; the old file stands.
+    """
     directory, binary = home.root / "nginx", find("nginx")
     config = nginx.EdgeConfig(
         listen=settings.stack.listen,
         port=ports.https,
-        hosts=settings.tls.hosts,
+        hosts=edge_hosts(settings.tls.hosts),
         certificate=home.tls / "edge.pem",
         key=home.tls / "edge.key",
         upstream_port=ports.bot,
@@ -35,8 +39,11 @@ def write_configuration(home: Home, settings: Settings, ports: Ports) -> None:
         page=Path(__file__).parent / "page",
         frequi=_frequi(settings),
     )
-    path = directory / "nginx.conf"
+    path, candidate = directory / "nginx.conf", directory / "nginx.conf.new"
     content = nginx.render(config, nginx.inspect(binary)).encode()
-    if not path.exists() or path.read_bytes() != content:
-        atomic_write(path, content, owner=home.users.uid("nginx"))
-    nginx.check(binary, path)
+    if path.exists() and path.read_bytes() == content:
+        return
+    # The last good file stays until nginx has accepted the new one.
+    atomic_write(candidate, content, owner=home.users.uid("nginx"))
+    nginx.check(binary, candidate)
+    candidate.replace(path)
