@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Final
 from nasos.checks.edge import SECONDS, get
 from nasos.checks.rule import Failed, Passed, Skipped, Verdict, rule
 from nasos.checks.target import Process, Target
+from nasos.errors import Error
 from nasos.finding import Severity
 from nasos.secret import Redactor
 
@@ -75,7 +77,7 @@ def basic_auth_refused(target: Target) -> Verdict:
     fix="./nasos down && ./nasos up",
 )
 def secrets_not_in_environ(target: Target) -> Verdict:
-    """Names of variables, and shapes of values; a process that lets nobody look is as good as clean."""
+    """Names of variables, and shapes of values; a process that lets nobody look into it has nothing to show."""
     if not target.processes:
         return Skipped("no program of the stack runs")
     found = [each for process in target.processes for each in exposed(process)]
@@ -97,11 +99,26 @@ def exposed(process: Process) -> Iterator[str]:
 
 
 def _entries(path: Path) -> list[str]:
-    """The NUL-separated texts of a file in /proc; none when the process is gone or lets nobody look."""
+    """The NUL-separated texts of a file in /proc; none when the process is gone or has sealed its memory.
+
+    Raises:
+        Error: The process is another user's, so that nothing can be told.
+    """
     try:
         return path.read_bytes().decode(errors="replace").split("\0")
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
+    except (FileNotFoundError, ProcessLookupError):
         return []
+    except PermissionError:
+        # A sealed process refuses its own user too (PR_SET_DUMPABLE, proc(5)); its files belong to root then.
+        if _uid(path.parent) == os.geteuid():
+            return []
+        raise Error(f"process {path.parent.name} is another user's", "run the check as root") from None
+
+
+def _uid(process: Path) -> int:
+    """The real uid of a process."""
+    lines = (process / "status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("Uid:"))
 
 
 def _shown(text: str, shapes: Redactor) -> bool:

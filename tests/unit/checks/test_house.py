@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -20,7 +21,9 @@ from fixtures.breakages import (
     temporary_file_left,
 )
 from fixtures.house import House
-from nasos.checks import Target, exit_code, host, run, select, text
+from nasos.checks import Process, Target, exit_code, host, run, select, text
+from nasos.checks.bot import exposed
+from nasos.errors import Error
 from nasos.finding import Finding, State
 
 
@@ -209,3 +212,18 @@ def test_the_map_is_architectures() -> None:
         expanded = [pattern.replace("tls/*", f"tls/{service}") for service in ("vault", "postgres", "edge")]
         for each in dict.fromkeys(expanded):
             assert judged_.get(each) == mode, each
+
+
+def test_a_strangers_process_is_not_called_clean() -> None:
+    """Who may not look into another user's process cannot tell; a sealed process of one's own is fine."""
+    pid = os.fork()
+    if pid == 0:
+        if os.geteuid() == 0:
+            os.setuid(65534)
+        try:
+            list(exposed(Process("init", 1)))
+        except Error:
+            own = list(exposed(Process("sealed", os.getpid())))  # setuid made this process undumpable
+            os._exit(7 if own == [] else 8)
+        os._exit(9)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
