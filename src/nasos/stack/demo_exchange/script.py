@@ -8,9 +8,9 @@ Every pair performs the same play of 21 *dips*, each an hour and a half, one cue
 so that eighteen pairs show all of it at any time:
 
 - a dip is a plunge, half an hour at the bottom, and a leap back;
-- dips 0 to 6, *flood*: the price climbs fast, too fast for the strategy to take a dip for one;
-- from dip 7 on, *high water*: slower climbing, and each dip is what the strategy looks for (``ewo1``);
-- one dip of 12 to 15, by lot, is the *trap*: it looks like the others, does not come back, and the price falls in
+- dips 0 to 5, *flood*: the price climbs fast, too fast for the strategy to take a dip for one;
+- from dip 6 on, *high water*: slower climbing, and each dip is what the strategy looks for (``ewo1``);
+- one dip of 12 to 15, in turn, is the *trap*: it looks like the others, does not come back, and the price falls in
   steps by a third. Whoever bought it loses;
 - the rest, *ebb*: dips, most of them shallow; the deep ones are worth a trade again (``ewolow``).
 """
@@ -69,7 +69,7 @@ def mark(index: int, minute: int) -> tuple[float, float]:
         minute's extremes lie beyond its open and close.
     """
     lot = chance(index, minute, salt=1)
-    ripple = 0.003 * math.sin(minute / 23 + index) + 0.002 * math.sin(minute / 7.3 + 2 * index)
+    ripple = 0.0015 * math.sin(minute / 23 + index) + 0.001 * math.sin(minute / 7.3 + 2 * index)
     noise = 0.0008 * (lot * 512 % 1 - 0.5)
     return _scene(index, minute) + ripple + noise, 0.0003 + 0.0009 * lot
 
@@ -100,7 +100,7 @@ def _play(index: int, turn: int) -> _Play:
     return _Play(
         start=start,
         top=0.46 + 0.03 * chance(index, turn, salt=3),
-        trap=12 + int(3.999 * chance(index, turn, salt=4)),
+        trap=12 + (index + turn) % 4,
         end=end,
     )
 
@@ -111,8 +111,8 @@ def _depth(index: int, turn: int, dip: int, trap: int) -> float:
     if trap < dip <= trap + 2:
         return 0.0
     number = turn * _DIPS + dip
-    shallow = dip >= _EBB and chance(index, number, salt=5) < 0.7
-    return (0.058 + 0.014 * chance(index, number, salt=6)) * (0.4 if shallow else 1.0)
+    shallow = dip >= _EBB and chance(index, number, salt=4) < 0.6
+    return (0.060 + 0.012 * chance(index, number, salt=5)) * (0.4 if shallow else 1.0)
 
 
 __all__ = ["chance", "mark"]
