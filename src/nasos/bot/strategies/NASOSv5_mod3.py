@@ -105,7 +105,7 @@ class NASOSv5_mod3(IStrategy):  # noqa: N801 - the name is what operators config
             },
         ]
 
-    def bot_start(self, **_: Any) -> None:
+    def bot_start(self, **_: object) -> None:
         """Begin without any refused exit."""
         self._refusals: dict[str, int] = {}
 
@@ -168,7 +168,7 @@ class NASOSv5_mod3(IStrategy):  # noqa: N801 - the name is what operators config
         frame.loc[(stretched | turning) & rising & (frame["volume"] > 0), "exit_long"] = 1
         return frame
 
-    def confirm_trade_exit(
+    def confirm_trade_exit(  # noqa: PLR0913, PLR0917 - freqtrade prescribes the parameters
         self,
         pair: str,
         trade: Trade,
@@ -178,7 +178,7 @@ class NASOSv5_mod3(IStrategy):  # noqa: N801 - the name is what operators config
         time_in_force: str,
         exit_reason: str,
         current_time: datetime,
-        **_: Any,
+        **_: object,
     ) -> bool:
         """Refuse an exit signal in a recovering slump, and three times at most a price far below the last close."""
         frame, _updated = self.dp.get_analyzed_dataframe(pair, self.timeframe)

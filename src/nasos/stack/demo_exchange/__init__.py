@@ -2,6 +2,7 @@
 
 - ``script``: what happens in the market, minute by minute (pure);
 - ``market``: prices and candles at any instant (pure);
+- ``query``: the parameters of a request (pure);
 - ``binance``: answers in the shape of Binance's public spot REST interface (pure);
 - ``server``: those answers over HTTP, on loopback only;
 - ``__main__``: ``python -m nasos.stack.demo_exchange --port 8447``.

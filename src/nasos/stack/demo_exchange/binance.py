@@ -4,52 +4,24 @@ Rules: ``answer`` is a pure function of path, query and time. A request that Bin
 status and code. No request costs more than ``WORK`` minutes of market: very long candles therefore come in shorter
 pages than 1,000, which the interface allows. There are no accounts: whatever needs a key is refused.
 
-Source: Binance spot API documentation, "Market data endpoints" and "Errors".
+Source: Binance spot API documentation, "Market data endpoints".
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from nasos.errors import UsageError
-from nasos.stack.demo_exchange.market import LISTED, MARKET, MINUTE, QUOTE, Candle, Pair, candles, price
+from nasos.stack.demo_exchange.market import LISTED, MINUTE, QUOTE, Candle, Pair, candles, price
+from nasos.stack.demo_exchange.query import Query, Refused
 
 WORK: Final = 60_000
 """Minutes of market that one request may cost, under a second: 1,000 candles of one hour."""
-INTERVALS: Final = {
-    "1m": 1,
-    "3m": 3,
-    "5m": 5,
-    "15m": 15,
-    "30m": 30,
-    "1h": 60,
-    "2h": 120,
-    "4h": 240,
-    "6h": 360,
-    "8h": 480,
-    "12h": 720,
-    "1d": 1440,
-}
-"""Candle lengths on offer, in minutes."""
-_PAGE: Final = 1000
 _BETWEEN_TRADES: Final = 10
 """Seconds; a trade's id is its second divided by this."""
 _HALF_SPREAD: Final = 0.00005
 
 Json = Mapping[str, object] | list[object]
-Query = Mapping[str, str]
-
-
-class Refused(UsageError):
-    """A request that Binance would refuse, with the code and HTTP status it would use."""
-
-    def __init__(self, code: int, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.code = code
-        self.status = status
 
 
 def answer(path: str, query: Query, now: float) -> Json:
@@ -66,31 +38,23 @@ def answer(path: str, query: Query, now: float) -> Json:
     raise Refused(-1000, "Path is not simulated.", status=404)
 
 
-def _ping(query: Query, now: float) -> Json:
-    return {}
-
-
-def _time(query: Query, now: float) -> Json:
-    return {"serverTime": int(now * 1000)}
-
-
 def _exchange_info(query: Query, now: float) -> Json:
     return {
         "timezone": "UTC",
         "serverTime": int(now * 1000),
         "rateLimits": [],
         "exchangeFilters": [],
-        "symbols": [_listing(pair) for pair in _pairs(query)],
+        "symbols": [_listing(pair) for pair in query.pairs()],
     }
 
 
 def _klines(query: Query, now: float) -> Json:
-    pair, minutes = _pair(query), _interval(query)
+    pair, minutes = query.pair(), query.minutes()
     step = minutes * MINUTE
-    count = min(_limit(query, default=500), max(1, WORK // minutes))
-    last = min(_instant(query, "endTime", now), now)
+    count = min(query.limit(default=500), max(1, WORK // minutes))
+    last = min(query.second("endTime", now), now)
     if "startTime" in query:
-        first = -int(-max(_instant(query, "startTime", now), LISTED) // step) * step
+        first = -int(-max(query.second("startTime", now), LISTED) // step) * step
     else:
         first = max(int(last // step) - count + 1, -(-LISTED // step)) * step
     count = min(count, int(last - first) // step + 1)
@@ -98,9 +62,9 @@ def _klines(query: Query, now: float) -> Json:
 
 
 def _depth(query: Query, now: float) -> Json:
-    pair = _pair(query)
+    pair = query.pair()
     middle = price(pair, now)
-    levels = range(min(_limit(query, default=100), 100))
+    levels = range(min(query.limit(default=100), 100))
     bids, asks = (
         [
             [f"{middle * (1 + side * (_HALF_SPREAD + 0.0002 * level)):.{pair.decimals}f}", _size(middle)]
@@ -144,20 +108,20 @@ def _aggregate_trades(query: Query, now: float) -> Json:
 
 def _recent(query: Query, now: float) -> list[tuple[int, str, str]]:
     """Id, price and quantity of trades: from ``fromId`` or ``startTime`` on, else the latest."""
-    pair, count = _pair(query), _limit(query, default=500)
-    last = int(min(_instant(query, "endTime", now), now) // _BETWEEN_TRADES)
+    pair, count = query.pair(), query.limit(default=500)
+    last = int(min(query.second("endTime", now), now) // _BETWEEN_TRADES)
     first = last - count + 1
     if "fromId" in query:
-        first = _integer(query, "fromId", 0)
+        first = query.integer("fromId")
     elif "startTime" in query:
-        first = int(-(-_instant(query, "startTime", now) // _BETWEEN_TRADES))
+        first = int(-(-query.second("startTime", now) // _BETWEEN_TRADES))
     first = max(first, LISTED // _BETWEEN_TRADES)
     prices = ((number, price(pair, number * _BETWEEN_TRADES)) for number in range(first, min(first + count, last + 1)))
     return [(number, f"{at:.{pair.decimals}f}", _size(at)) for number, at in prices]
 
 
 def _average_price(query: Query, now: float) -> Json:
-    pair = _pair(query)
+    pair = query.pair()
     marks = [price(pair, now - MINUTE * ago) for ago in range(5)]
     return {"mins": 5, "price": f"{sum(marks) / 5:.{pair.decimals}f}", "closeTime": int(now * 1000)}
 
@@ -253,66 +217,13 @@ def _listing(pair: Pair) -> dict[str, object]:
 
 
 def _one_or_all(query: Query, row: Callable[[Pair], dict[str, object]]) -> Json:
-    rows = [row(pair) for pair in _pairs(query)]
+    rows = [row(pair) for pair in query.pairs()]
     return rows[0] if "symbol" in query else list(rows)
 
 
-def _pairs(query: Query) -> list[Pair]:
-    if "symbol" in query:
-        return [_pair(query)]
-    if "symbols" not in query:
-        return list(MARKET.values())
-    try:
-        names = json.loads(query["symbols"])
-    except ValueError:
-        names = None
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise Refused(-1100, "Illegal characters found in parameter 'symbols'.")
-    return [_pair({"symbol": name}) for name in dict.fromkeys(names)]
-
-
-def _pair(query: Query) -> Pair:
-    found = MARKET.get(_mandatory(query, "symbol"))
-    if found is None:
-        raise Refused(-1121, "Invalid symbol.")
-    return found
-
-
-def _interval(query: Query) -> int:
-    found = INTERVALS.get(_mandatory(query, "interval"))
-    if found is None:
-        raise Refused(-1120, "Invalid interval.")
-    return found
-
-
-def _limit(query: Query, *, default: int) -> int:
-    limit = _integer(query, "limit", default)
-    if limit < 1:
-        raise Refused(-1130, "Data sent for parameter 'limit' is not valid.")
-    return min(limit, _PAGE)
-
-
-def _instant(query: Query, name: str, default: float) -> float:
-    """A time in milliseconds, as seconds."""
-    return _integer(query, name, 0) / 1000 if name in query else default
-
-
-def _integer(query: Query, name: str, default: int) -> int:
-    text = query.get(name, str(default))
-    if not re.fullmatch(r"[0-9]{1,20}", text, re.ASCII):
-        raise Refused(-1100, f"Illegal characters found in parameter '{name}'; legal range is '^[0-9]{{1,20}}$'.")
-    return int(text)
-
-
-def _mandatory(query: Query, name: str) -> str:
-    if not query.get(name):
-        raise Refused(-1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
-    return query[name]
-
-
 _ANSWERS: Final[Mapping[str, Callable[[Query, float], Json]]] = {
-    "ping": _ping,
-    "time": _time,
+    "ping": lambda _query, _now: {},
+    "time": lambda _query, now: {"serverTime": int(now * 1000)},
     "exchangeInfo": _exchange_info,
     "klines": _klines,
     "uiKlines": _klines,
@@ -327,4 +238,4 @@ _ANSWERS: Final[Mapping[str, Callable[[Query, float], Json]]] = {
 _NEED_A_KEY: Final = frozenset({"account", "order", "openOrders", "allOrders", "myTrades", "historicalTrades"})
 
 
-__all__ = ["INTERVALS", "WORK", "Refused", "answer"]
+__all__ = ["WORK", "answer"]

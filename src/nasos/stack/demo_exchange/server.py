@@ -18,7 +18,8 @@ from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from nasos.errors import PortTaken, UsageError
-from nasos.stack.demo_exchange.binance import Refused, answer
+from nasos.stack.demo_exchange.binance import answer
+from nasos.stack.demo_exchange.query import Query, Refused
 
 CONNECTIONS: Final = 64
 
@@ -34,14 +35,14 @@ class Request(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer a public request."""
-        parts = urlsplit(self.path)
         try:
-            query = dict(parse_qsl(parts.query, max_num_fields=20))
+            parts = urlsplit(self.path)
+            query = Query(dict(parse_qsl(parts.query, max_num_fields=20)))
             self._send(200, answer(parts.path, query, time.time()))
         except Refused as refused:
             self._send(refused.status, {"code": refused.code, "msg": refused.message})
         except ValueError:
-            self._send(400, {"code": -1101, "msg": "Too many parameters; expected at most '20'."})
+            self._send(400, {"code": -1101, "msg": "Too many parameters sent for this endpoint, or not a URL."})
 
     def _no_account(self) -> None:
         self.close_connection = True
