@@ -146,7 +146,7 @@ class _Run:
         """The init answer, asked for now or kept from an earlier run; None when that run finished."""
         status, record = system.seal_status(self.api), self.files.load()
         if status.initialized and record and record.root_token is None:
-            status, record = self._begun_again(), None
+            status = self._begun_again()
         if status.initialized:
             return record
         if self.files.recovery.exists() or self.store.any() or (record and record.root_token):
@@ -160,18 +160,22 @@ class _Run:
         try:
             said = system.initialize(self.api, status, self.shares)
         except VaultRefused:
-            self.files.forget()  # a plain no: whoever else initialized it, it is not ours
-            raise
+            if record is None:
+                self.files.forget()  # a plain no to the first try: whoever else is initializing it, it is not ours
+                raise
+            # Killed in mid-init, OpenBao says "not initialized" and still refuses: its raft log "already has state".
+            status = self._begun_again()
+            said = system.initialize(self.api, status, self.shares)
         return self.files.note_answer(self.api.address, status, self.shares, said)
 
     def _begun_again(self) -> SealStatus:
         if self.begin_again is None or not self.files.never_used():
             raise BootstrapRefused(
-                "the server was initialized, but the answer with its keys was lost before it was on disk",
+                "an earlier run was ended while the server was being initialized; its keys never were on disk",
                 "embedded server: nasos up begins again; elsewhere: remove its (unused) data yourself and "
                 f"then {self.files.answer}",
             )
-        self.tell("begin again: an earlier run was ended before the keys were on disk")
+        self.tell("begin again: an earlier run was ended before the keys were on disk, and nothing was stored")
         self.begin_again()
         status = system.wait_answering(self.api, 30)
         if status.initialized:

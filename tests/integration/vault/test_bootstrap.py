@@ -276,15 +276,15 @@ def test_a_lost_init_answer_is_begun_again_only_where_nothing_was_stored(new_ser
     server.files.note_intent(server.address)
     system.initialize(server.api, system.seal_status(server.api), system.Shares())
     system.wait_active(server.api)
-    with pytest.raises(BootstrapRefused, match="lost before it was on disk"):
+    with pytest.raises(BootstrapRefused, match="never were on disk"):
         bootstrap(server.api, DESIRED, server.files, now=NOW)
     trace = server.files.credentials / "app.json"
     trace.write_text("{}")
-    with pytest.raises(BootstrapRefused, match="lost before it was on disk"):
+    with pytest.raises(BootstrapRefused, match="never were on disk"):
         server.bootstrap()
     trace.unlink()
     assert server.bootstrap().steps[:2] == (
-        "begin again: an earlier run was ended before the keys were on disk",
+        "begin again: an earlier run was ended before the keys were on disk, and nothing was stored",
         "initialize the server",
     )
     assert server.bootstrap().steps == ()
