@@ -7,6 +7,10 @@
 ``postgres``        cluster, TLS, roles whose passwords are in Vault
 ``programs``        what runs, in which order, with which command line
 ``supervisor``      supervisord: start, ask, stop; ends what a killed supervisor left behind
+``keeper``          runs a program as a group that leaves nothing behind
+``embedded``        one stack, and what speaks to its parts
+``configuration``   the files that programs are configured with
+``edge``            nginx's configuration for this stack
 ``health``          proven health, not a live pid
 ``sequence``        ``up`` and ``down``
 ``demo_exchange``   a synthetic market on loopback

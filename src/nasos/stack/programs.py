@@ -93,11 +93,11 @@ def _bot(home: Home, settings: Settings) -> Program:
 
 def _nginx(home: Home) -> Program:
     directory = home.root / "nginx"
+    nginx = [str(find("nginx")), "-p", f"{directory}/", "-c", str(directory / "nginx.conf")]
     return Program(
         "nginx",
-        [str(find("nginx")), "-p", f"{directory}/", "-c", str(directory / "nginx.conf"),
-         "-e", str(directory / "error.log")],
+        [sys.executable, "-m", "nasos.stack.keeper", *nginx, "-e", str(directory / "error.log")],
         user=home.users.name("nginx"),
-        stop_signal="QUIT",
+        # TERM is the fast shutdown; a graceful one would wait for every open websocket.
         reload_signal=signal.SIGHUP,
-    )  # fmt: skip
+    )
