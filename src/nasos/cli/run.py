@@ -13,7 +13,7 @@ import click
 from nasos.bot.handover import Read, Wanted, become, by_environment, by_file
 from nasos.bot.tether import end_with_parent, seal_memory
 from nasos.cli.output import note
-from nasos.errors import BotError, SecretNotFound, UsageError
+from nasos.errors import BotError, SecretNotFound, SettingsError, UsageError
 from nasos.secret import Secret
 from nasos.settings import bot_name, child_environment, load
 
@@ -109,12 +109,24 @@ def _launch(settings: Settings, bot: str, keep: Sequence[str], database_url: obj
         run_directory=settings.home / "run" / "bot",
         read_all=read_all,
         read_one=lambda entry: client.read(f"{folder}/{entry}"),
-        append=_append(settings.home / "ledger" / "events.jsonl", f"bot-{name}"),
+        append=_append(ledger_path(settings.home), f"bot-{name}"),
         say=note,
         environment=child_environment(tuple(keep)),
         database_url=database_url,
         restart=restart,
     )
+
+
+def ledger_path(home: Path) -> Path:
+    """Where this launcher's events go: the stack's ledger, or one of its own.
+
+    Run as root, each service has its own user; one that could write the operator's ledger could also forge it.
+    """
+    shared = home / "ledger" / "events.jsonl"
+    place = shared if shared.exists() else shared.parent
+    if place.exists() and not os.access(place, os.W_OK):
+        return home / "run" / "bot" / "events.jsonl"
+    return shared
 
 
 def _append(path: Path, actor: str) -> Callable[..., object]:
@@ -139,4 +151,6 @@ def _client(settings: Settings, role: str) -> VaultClient:
     from nasos.cli.context import service_connection
     from nasos.vault import VaultClient
 
+    if not (settings.home / "credentials" / f"{role}.json").exists():
+        raise SettingsError(f"there is no credential for the role {role} in {settings.home}", "nasos vault bootstrap")
     return VaultClient(service_connection(settings, role), prefix="nasos")
