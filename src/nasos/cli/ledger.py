@@ -23,7 +23,8 @@ def ledger() -> None:
 @output.json_option
 def show(count: int, *, as_json: bool) -> None:
     """Show the newest events; the chain is verified first."""
-    events = read(_path())[-count:]
+    merged = (event for path in _paths() for event in read(path))
+    events = sorted(merged, key=lambda event: event.time)[-count:]
     if as_json:
         output.document(events)
         return
@@ -37,9 +38,11 @@ def show(count: int, *, as_json: bool) -> None:
 @output.json_option
 def verify(*, as_json: bool) -> int:
     """Check that no line was changed, removed or moved; exit 1 when one was."""
-    path = _path()
+    events: list[Event] = []
+    path = _paths()[0]
     try:
-        events = read(path)
+        for path in _paths():
+            events += read(path)
     except LedgerError as broken:
         if not path.is_file():
             raise
@@ -50,15 +53,18 @@ def verify(*, as_json: bool) -> int:
             output.note("nasos: hint: compare it with a copy; whoever may write there can have changed it")
         return EXIT_FINDINGS
     if as_json:
-        output.document({"intact": True, "events": len(events), "path": str(path), "problem": None})
+        output.document({"intact": True, "events": len(events), "path": str(_paths()[0]), "problem": None})
     else:
-        newest = f", the newest of {events[-1].time[:19]}" if events else ""
+        newest = f", the newest of {max(event.time for event in events)[:19]}" if events else ""
         output.say(f"intact: {len(events)} events{newest}")
     return 0
 
 
-def _path() -> Path:
-    return settings.load().home / "ledger" / "events.jsonl"
+def _paths() -> list[Path]:
+    """The operator's ledger, and the one that a bot with a user of its own writes (run as root)."""
+    home = settings.load().home
+    bot = home / "run" / "bot" / "events.jsonl"
+    return [home / "ledger" / "events.jsonl", *([bot] if bot.is_file() else [])]
 
 
 def _line(event: Event) -> str:
