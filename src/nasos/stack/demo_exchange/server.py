@@ -11,6 +11,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from socketserver import ThreadingTCPServer
@@ -114,12 +115,13 @@ class Exchange(ThreadingTCPServer):
         """Say nothing: clients hang up in the middle of things."""
 
 
-def serve(exchange: Exchange) -> None:
-    """Serve until SIGTERM or SIGINT; call it from the main thread."""
+def serve(exchange: Exchange, announce: Callable[[], None]) -> None:
+    """Serve until SIGTERM or SIGINT; ``announce`` is called once both are looked after. From the main thread only."""
     ends = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     with exchange:
         threading.Thread(target=exchange.serve_forever, daemon=True).start()
+        announce()
         signal.sigwait(ends)
         exchange.shutdown()
 
