@@ -122,14 +122,14 @@ class _Bot:
                 return 128 + signals.last
 
     def _one_run(self, signals: Signals, lock: OneBot | None) -> Ended:
-        from nasos.bot.refresh import Refresh
-
         records = self._read()
         output = RedactedOutput(self._redactor)
         child = self._start(records, output)
         output.start()
         if lock:
             lock.record(child.pid)
+        from nasos.bot.refresh import Refresh  # not before the bot has started: each import is time that it waits
+
         versions = {name: record.version for name, record in records.items()}
         detail = {"command": self._command.subcommand, **{name: str(version) for name, version in versions.items()}}
         self._report.event("bot.start", "", Outcome.OK, detail)

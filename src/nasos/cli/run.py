@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nasos.bot.handover import Read, Wanted, become, by_environment, by_file
 from nasos.bot.tether import end_with_parent, seal_memory
 from nasos.cli.output import note
 from nasos.errors import BotError, SecretNotFound, SettingsError, UsageError
@@ -18,6 +17,7 @@ from nasos.secret import Secret
 from nasos.settings import bot_name, child_environment, load
 
 if TYPE_CHECKING:
+    from nasos.bot.handover import Read
     from nasos.bot.launch import Launch
     from nasos.bot.records import Records
     from nasos.settings import Settings
@@ -57,6 +57,8 @@ def run(  # noqa: PLR0913, PLR0917  one parameter per option, passed by name
     seal_memory()
     settings = load()
     if bot is None:
+        from nasos.bot.handover import become
+
         given = _given(settings, role, files, variables) if files or variables else {}
         become(command, child_environment(tuple(keep)) | given)
     if files or variables:
@@ -66,6 +68,8 @@ def run(  # noqa: PLR0913, PLR0917  one parameter per option, passed by name
 
 def _given(settings: Settings, role: str, files: Sequence[str], variables: Sequence[str]) -> dict[str, str]:
     """What to add to the environment: paths of anonymous files, and secrets where that was asked for."""
+    from nasos.bot.handover import Wanted, by_environment, by_file
+
     by_path, plain = [Wanted.parse(text) for text in files], [Wanted.parse(text) for text in variables]
     read = _reader(_client(settings, role))
     return by_file(by_path, read) | by_environment(plain, read)
