@@ -25,7 +25,7 @@ NOT_SECRET = {"username", "role"}
 def _secrets(walk: Walk) -> dict[str, bytes]:
     """Every secret of the stack by a name: from Vault, and the secret-zero files themselves."""
     found: dict[str, bytes] = {}
-    for path in _paths(walk, ""):
+    for path in [entry["name"] for entry in walk.json("secret", "list")]:
         for name in _fields(walk, path):
             if name not in NOT_SECRET:
                 found[f"{path}:{name}"] = walk.secret(path, name).encode()
@@ -51,22 +51,13 @@ def _strings(value: object) -> Iterator[str]:
             yield from _strings(item)
 
 
-def _paths(walk: Walk, prefix: str) -> Iterator[str]:
-    for name in walk.json("secret", "list", *([prefix] if prefix else []))["names"]:
-        path = f"{prefix.rstrip('/')}/{name}" if prefix else name
-        if name.endswith("/"):
-            yield from _paths(walk, path)
-        elif not path.startswith("_meta"):
-            yield path
-
-
 def _fields(walk: Walk, path: str) -> list[str]:
     shown = json.loads(walk.nasos("secret", "get", path, "--reveal", "--json").stdout)
     return list(shown["fields"])
 
 
 def _unseal_key(walk: Walk) -> Path:
-    stack_id = json.loads((walk.home / "stack.json").read_text())["id"]
+    stack_id: str = json.loads((walk.home / "stack.json").read_text())["id"]
     homes = (Path("/etc/nasos"), Path(walk.environment["HOME"]) / ".config" / "nasos")
     return next(home / stack_id / "unseal.key" for home in homes if (home / stack_id).exists())
 

@@ -18,8 +18,8 @@ PROGRAMS: Final = ("vault", "exchange", "postgres", "bot", "nginx", "supervisord
 
 def _progress(text: str, seconds: float) -> None:
     took = f"  {seconds:.1f} s" if seconds else ""
-    mark = " " if text.startswith("  ") else click.style("✓", fg="green")
-    note(f"{mark} {text}{click.style(took, dim=True)}")
+    mark, text = ("!", text[2:]) if text.startswith("! ") else ("✓", text)
+    note(f"{click.style(mark, fg='green' if mark == '✓' else 'yellow')} {text}{click.style(took, dim=True)}")
 
 
 @click.command()

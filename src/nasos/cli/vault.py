@@ -18,11 +18,11 @@ from nasos.files import private_directory
 from nasos.ledger import Ledger
 from nasos.secret import Secret
 from nasos.settings import Settings, Token, VaultConnection
+from nasos.stack.bootstrap import desired
 from nasos.stack.users import Users
 from nasos.vault import system
 from nasos.vault.bootstrap import Desired, Files, bootstrap, preview
 from nasos.vault.client import VaultApi
-from nasos.vault.roles import LOOPBACK
 from nasos.vault.system import Shares
 
 
@@ -66,10 +66,7 @@ class _Target:
         bot = self.settings.bot.name
         if self.settings.vault_connection is not None:
             return Desired(bots=(bot,))
-        uid = Users.of_this_process().uid("bot")
-        return Desired(
-            bots=(bot,), bound_cidrs=LOOPBACK, owners={f"bot-{bot}": uid} if uid is not None else {}
-        )  # fmt: skip
+        return desired(self.settings, Users.of_this_process())
 
     def prepare(self) -> Ledger:
         """Directories for what bootstrap writes; the ledger that records it."""

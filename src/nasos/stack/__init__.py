@@ -8,6 +8,7 @@
 ``programs``        what runs, in which order, with which command line
 ``supervisor``      supervisord: start, ask, stop; ends what a killed supervisor left behind
 ``keeper``          runs a program as a group that leaves nothing behind
+``bootstrap``       Vault's bootstrap as the stack needs it
 ``embedded``        one stack, and what speaks to its parts
 ``configuration``   the files that programs are configured with
 ``edge``            nginx's configuration for this stack

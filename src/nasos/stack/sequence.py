@@ -7,17 +7,16 @@ are proven healthy; it stops before them.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Final
 
 from nasos.errors import StackError
 from nasos.files import ExclusiveLock, private_directory
 from nasos.settings import Settings
 from nasos.stack import health, postgres
+from nasos.stack.bootstrap import bootstrap_embedded
 from nasos.stack.configuration import (
     ensure_api_secret,
     require_platform,
@@ -32,7 +31,6 @@ from nasos.stack.programs import STOP_ORDER, programs, wanted
 from nasos.stack.supervisor import Supervisor
 from nasos.stack.users import Users
 from nasos.vault import VaultClient
-from nasos.vault.bootstrap import Desired, Files, bootstrap
 from nasos.vault.client import VaultApi
 
 START_SECONDS: Final = {"vault": 30.0, "exchange": 15.0, "postgres": 30.0, "bot": 90.0, "nginx": 15.0}
@@ -94,7 +92,7 @@ def _bring_up(stack: Stack, say: Say) -> None:
         stack.supervisor.launch("vault")
         if "exchange" in names:
             stack.supervisor.launch("exchange")
-        _bootstrap(stack)
+        bootstrap_embedded(stack, lambda api: _wait_answering(stack, api), lambda text: say(f"! {text}", 0.0))
         write_app_environment(stack)
         vault = stack.vault("rotator")
         probes = stack.probes(vault)
@@ -115,38 +113,12 @@ def _bring_up(stack: Stack, say: Say) -> None:
         _wait(stack, "nginx", probes["nginx"])
 
 
-def _bootstrap(stack: Stack) -> None:
-    home, uid = stack.home, stack.home.users.uid
-    desired = Desired(
-        bots=(stack.settings.bot.name,),
-        bound_cidrs=("127.0.0.1/32",),
-        owners={f"bot-{stack.settings.bot.name}": owner for owner in (uid("bot"),) if owner is not None},
-    )
-    api = VaultApi(stack.vault_address, stack.ca_file)
-    _wait(stack, "vault", lambda: _answers(api))
+def _wait_answering(stack: Stack, api: VaultApi) -> None:
+    def answers() -> str:
+        api.request("GET", "sys/seal-status")
+        return "answers"
 
-    def begin_again() -> None:
-        stack.supervisor.stop("vault")
-        data = home.root / "vault" / "data"
-        shutil.rmtree(data)
-        private_directory(data, uid("vault"))
-        stack.supervisor.launch("vault")
-        _wait(stack, "vault", lambda: _answers(api))
-
-    bootstrap(
-        api,
-        desired,
-        Files.below(home.root),
-        progress=lambda _text: None,
-        ledger=stack.ledger(),
-        now=datetime.now(UTC),
-        begin_again=begin_again,
-    )
-
-
-def _answers(api: VaultApi) -> str:
-    api.request("GET", "sys/seal-status")
-    return "answers"
+    _wait(stack, "vault", answers)
 
 
 def _bring_up_database(stack: Stack, vault: VaultClient, probe: health.Probe) -> None:
