@@ -3,8 +3,8 @@
 Runs inside the bot's process, as ``db_url=postgresql+psycopg://host/db?plugin=nasos&credfd=N``. Rules:
 
 * User and password are read at each connect and stand in no URL, argument or log line.
-* Every checkout is pinged first: freqtrade itself sets no pool option, and dies of one connection that PostgreSQL
-  ended (reference: freqtrade issues 7882, 12509, 13103).
+* Every checkout is pinged first: freqtrade itself sets no pool option, and dies of one idle connection that PostgreSQL
+  ended (freqtrade issues 7882, 12509, 13103). One that is ended in mid-transaction still ends freqtrade (measured).
 * A pooled connection that logged in with another version than the current one is closed at its next checkout and
   replaced, so that after a rotation the old role empties by itself. Nothing is interrupted in mid-transaction.
 * A credential that cannot be read at checkout changes nothing: the bot trades on with the connection that it has.
