@@ -128,7 +128,7 @@ def test_each_service_runs_as_its_own_user_under_root(stack: Walk) -> None:
     """Run as root: five services, five uids, none of them root. Run as a user: everything is that user's."""
     owners = {}
     for entry in stack.json("status")["programs"]:
-        owners[entry["name"]] = os.stat(f"/proc/{entry['pid']}").st_uid
+        owners[entry["name"]] = Path(f"/proc/{entry['pid']}").stat().st_uid
     if stack.user is None and os.geteuid() == 0:
         assert len(set(owners.values())) == 5
         assert 0 not in owners.values()

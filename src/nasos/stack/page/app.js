@@ -16,7 +16,7 @@ const WORDS = {
     noOpen: "No trade is open. The bot is waiting for its signal.",
     noClosed: "No trade has been closed yet.",
     start: "started with {0}", closedProfit: "{0} closed", atWork: "{0} at work", ofClosed: "{0} of {1} closed",
-    limit: "{0} of {1}", updated: "Updated {0}",
+    limit: "{0} of {1}", justNow: "just now", updated: "Updated {0}",
     dryRun: "Dry run", real: "Real money",
     running: "running", stopped: "stopped", paused: "paused", reload_config: "reloading",
     wrong: "User name or password is not right.",
@@ -39,7 +39,7 @@ const WORDS = {
     noOpen: "진행 중인 거래가 없습니다. 봇이 신호를 기다리고 있습니다.",
     noClosed: "아직 종료된 거래가 없습니다.",
     start: "시작 금액 {0}", closedProfit: "종료된 거래 {0}", atWork: "투입 {0}", ofClosed: "종료 {1}건 중 {0}건",
-    limit: "{1}건 중 {0}건", updated: "{0} 갱신",
+    justNow: "방금", limit: "{1}건 중 {0}건", updated: "{0} 갱신",
     dryRun: "모의 거래", real: "실제 자금",
     running: "실행 중", stopped: "정지됨", paused: "일시 정지", reload_config: "다시 읽는 중",
     wrong: "사용자 이름 또는 비밀번호가 맞지 않습니다.",
@@ -112,6 +112,7 @@ const tone = (value) => (value > 0 ? "gain" : value < 0 ? "loss" : "");
 function ago(timestamp) {
   const minutes = Math.round((timestamp - Date.now()) / 60000);
   const words = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "short" });
+  if (minutes > -1) return say("justNow");
   if (minutes > -60) return words.format(minutes, "minute");
   if (minutes > -2880) return words.format(Math.round(minutes / 60), "hour");
   return words.format(Math.round(minutes / 1440), "day");

@@ -1,0 +1,132 @@
+"""``nasos.toml``: one frozen struct per table, and an error for everything else.
+
+Rules: an unknown key names the nearest known one; texts that end in a path, a policy or nginx's language are held to
+their alphabet here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from nasos.errors import NameRefused, SettingsError
+
+DEFAULT_PORT: Final = 8443
+
+Port = Annotated[int, msgspec.Meta(ge=1024, le=65535)]
+# \Z, not $: "$" would let a newline through at the end, into a policy name or nginx.conf.
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,30}\Z")]
+Address = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Fa-f:.]{2,45}\Z")]
+Host = Annotated[str, msgspec.Meta(pattern=r"^(?:\*\.)?[A-Za-z0-9:][A-Za-z0-9:._-]{0,252}\Z")]
+
+
+class StackSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[stack]``: where the one-machine stack listens."""
+
+    port: Port | None = None
+    """HTTPS port; Vault, PostgreSQL, the bot's API and the demo exchange take the four ports after it."""
+    listen: Address = "127.0.0.1"
+    """Address that nginx listens on; everything else is on loopback always."""
+
+
+class VaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[vault]``: the embedded server."""
+
+    seal: Literal["static", "shamir"] = "static"
+    """``static`` unseals by a key file at start; ``shamir`` waits for a person with ``nasos vault unseal``."""
+    key_dir: str | None = None
+    """Directory of the unseal key; must lie outside ``NASOS_HOME``."""
+
+
+class TlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[tls]``: names on the edge certificate."""
+
+    hosts: tuple[Host, ...] = ("localhost",)
+    """DNS names and addresses under which the edge is reached."""
+
+
+class BotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[bot]``: the trading bot."""
+
+    name: Name = "nasos"
+    """The bot's name: part of its Vault role, database roles and paths."""
+    strategy: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*\Z")] = "NASOSv5_mod3"
+    """Strategy class; ours is shipped, others are looked up in the bot's ``user_data/strategies``."""
+    exchange: Literal["demo", "config"] = "demo"
+    """``demo`` trades a synthetic market on loopback; ``config`` uses the exchange of ``config``."""
+    config: str | None = None
+    """The operator's own freqtrade configuration (without secrets), laid under ours."""
+    dry_run: bool = True
+    """Simulated orders; only ``false`` with ``exchange = "config"`` trades real money."""
+    python: str | None = None
+    """Interpreter of the bot's own virtual environment; default ``.venv-bot/bin/python`` of the checkout."""
+
+
+class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The whole of ``nasos.toml``."""
+
+    stack: StackSettings = StackSettings()
+    vault: VaultSettings = VaultSettings()
+    tls: TlsSettings = TlsSettings()
+    bot: BotSettings = BotSettings()
+
+
+def parse_document(path: Path) -> Document:
+    """Read one ``nasos.toml``.
+
+    Raises:
+        SettingsError: Names the line (syntax) or the key (meaning), and the nearest known key.
+    """
+    try:
+        raw = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}", f"edit {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {type(error).__name__}", f'"file {path}" may tell') from None
+    except (ValueError, RecursionError):  # tomllib's own limits: endless digits, endless brackets
+        raise SettingsError(f"{path} holds a number or a nesting beyond all bounds", f"edit {path}") from None
+    _refuse_unknown(raw, path)
+    try:
+        return msgspec.convert(raw, Document)
+    except msgspec.ValidationError as error:
+        reason = re.sub(r" matching regex .* - at ", " of the allowed characters - at ", str(error), flags=re.DOTALL)
+        reason = reason.replace("`", '"').replace('"$.', '"')
+        raise SettingsError(f"{path}: {reason[:1].lower()}{reason[1:]}", "see docs/settings.md") from None
+
+
+def _refuse_unknown(raw: dict[str, object], path: Path) -> None:
+    tables = {field.name: field.type for field in msgspec.structs.fields(Document)}
+    for table, content in raw.items():
+        known: dict[str, tuple[str, ...]] = {name: struct.__struct_fields__ for name, struct in tables.items()}
+        if table not in known:
+            raise _unknown(f"[{table}]", table, tuple(known), path)
+        if not isinstance(content, dict):
+            raise SettingsError(f"{path}: {table} is a table", f"write [{table}] on its own line")
+        for key in content:
+            if key not in known[table]:
+                raise _unknown(f"{table}.{key}", key, known[table], path)
+
+
+def _unknown(shown: str, name: str, known: tuple[str, ...], path: Path) -> SettingsError:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(sorted(known))}"
+    return SettingsError(f"{path}: unknown key {shown}", hint)
+
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,30}")
+
+
+def bot_name(text: str) -> str:
+    """``text``, if it can be a bot's name.
+
+    Raises:
+        NameRefused: It would not be safe as part of a Vault path, a role name and a file name.
+    """
+    if not _NAME.fullmatch(text):
+        raise NameRefused(f"{text!r} cannot be a bot's name", "use a-z, 0-9 and -, starting with a letter")
+    return text
