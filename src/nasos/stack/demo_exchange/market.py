@@ -94,7 +94,7 @@ def price(pair: Pair, at: float) -> float:
     number = math.floor(at / MINUTE)
     opened, unrest = _mark(pair, number)
     closed, _ = _mark(pair, number + 1)
-    return _along(_way(pair, opened, closed, unrest), at - number * MINUTE, pair.decimals)
+    return _along(_way(opened, closed, unrest, pair.decimals), at - number * MINUTE, pair.decimals)
 
 
 def candles(pair: Pair, start: int, minutes: int, count: int, now: float) -> Iterator[Candle]:
@@ -102,10 +102,10 @@ def candles(pair: Pair, start: int, minutes: int, count: int, now: float) -> Ite
 
     The work is ``minutes * count``; the caller bounds it.
     """
-    first, after = start // MINUTE, math.floor(now / MINUTE) + 1
+    first, running = start // MINUTE, math.floor(now / MINUTE)
     every_minute = _minutes(pair, first, now)
-    for begin in range(first, min(first + minutes * count, after), minutes):
-        yield union(list(islice(every_minute, min(minutes, after - begin))))
+    for begin in range(first, min(first + minutes * count, running + 1), minutes):
+        yield union(list(islice(every_minute, min(minutes, running + 1 - begin))))
 
 
 def union(parts: Sequence[Candle]) -> Candle:
@@ -116,28 +116,29 @@ def union(parts: Sequence[Candle]) -> Candle:
 
 
 def _minutes(pair: Pair, number: int, now: float) -> Iterator[Candle]:
-    """Every minute from ``number`` on, without end; the running one as far as it has come."""
+    """Every minute from ``number`` on, the running one as far as it has come."""
     opened, unrest = _mark(pair, number)
-    while True:
-        closed, next_unrest = _mark(pair, number + 1)
-        way = _way(pair, opened, closed, unrest)
-        yield _minute(pair, number, way, now - number * MINUTE)
-        number, opened, unrest = number + 1, closed, next_unrest
+    for start in range(number * MINUTE, math.floor(now) + 1, MINUTE):
+        closed, next_unrest = _mark(pair, start // MINUTE + 1)
+        way = _way(opened, closed, unrest, pair.decimals)
+        yield _whole(start, way) if start + MINUTE <= now else _part(start, way, now - start, pair.decimals)
+        opened, unrest = closed, next_unrest
 
 
+def _ticks(exact: float, decimals: int) -> float:
+    """To the nearest tick; ``round`` does the same, ten times slower."""
+    scale = _SCALES[decimals]
+    return int(exact * scale + 0.5) / scale
+
+
+_SCALES: Final = tuple(10.0**decimals for decimals in range(8))
 _Way = tuple[float, float, float, float]
 """A minute's open, the extreme at 15 s, the other extreme at 45 s, and the close."""
 
 
-def _way(pair: Pair, opened: float, closed: float, unrest: float) -> _Way:
-    if closed >= opened:
-        return (
-            opened,
-            round(opened * (1 - unrest), pair.decimals),
-            round(closed * (1 + unrest), pair.decimals),
-            closed,
-        )
-    return opened, round(opened * (1 + unrest), pair.decimals), round(closed * (1 - unrest), pair.decimals), closed
+def _way(opened: float, closed: float, unrest: float, decimals: int) -> _Way:
+    outward = unrest if closed >= opened else -unrest
+    return opened, _ticks(opened * (1 - outward), decimals), _ticks(closed * (1 + outward), decimals), closed
 
 
 def _along(way: _Way, second: float, decimals: int) -> float:
@@ -148,26 +149,34 @@ def _along(way: _Way, second: float, decimals: int) -> float:
         exact = early + (late - early) * (second - 15) / 30
     else:
         exact = late + (closed - late) * (second - 45) / 15
-    return round(exact, decimals)
+    return _ticks(exact, decimals)
 
 
-def _minute(pair: Pair, number: int, way: _Way, second: float) -> Candle:
-    """One minute, or what has passed of it by ``second``."""
+def _whole(start: int, way: _Way) -> Candle:
     opened, early, late, closed = way
-    # A quiet minute turns over about 10,000, a minute of a plunge six times as much.
-    turnover = 4_000 + 5e6 * abs(late - early) / opened
-    if second >= MINUTE:
-        low, high = (early, late) if early < late else (late, early)
-        return Candle(number * MINUTE, opened, high, low, closed, turnover)
-    last = _along(way, second, pair.decimals)
+    if early < late:
+        return Candle(start, opened, late, early, closed, _turnover(way))
+    return Candle(start, opened, early, late, closed, _turnover(way))
+
+
+def _part(start: int, way: _Way, second: float, decimals: int) -> Candle:
+    """What has passed of a minute by ``second``."""
+    opened, early, late, _ = way
+    last = _along(way, second, decimals)
     seen = (opened, *((early,) if second > 15 else ()), *((late,) if second > 45 else ()), last)
-    return Candle(number * MINUTE, opened, max(seen), min(seen), last, turnover * second / MINUTE)
+    return Candle(start, opened, max(seen), min(seen), last, _turnover(way) * second / MINUTE)
+
+
+def _turnover(way: _Way) -> float:
+    """A quiet minute turns over about 10,000, a minute of a plunge six times as much."""
+    opened, early, late, _ = way
+    return 4_000 + 5e6 * abs(late - early) / opened
 
 
 def _mark(pair: Pair, number: int) -> tuple[float, float]:
     """The price at the first second of minute ``number``, and the minute's unrest."""
     logarithm, unrest = mark(pair.index, number)
-    return round(pair.level * math.exp(logarithm), pair.decimals), unrest
+    return _ticks(pair.level * math.exp(logarithm), pair.decimals), unrest
 
 
 __all__ = ["LISTED", "MARKET", "MINUTE", "QUOTE", "Candle", "Pair", "candles", "price", "union"]

@@ -18,6 +18,8 @@ so that eighteen pairs show all of it at any time:
 from __future__ import annotations
 
 import math
+import operator
+from array import array
 from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -61,19 +63,6 @@ class _Play(NamedTuple):
     """Where the fall ends, and the next play starts."""
 
 
-def mark(index: int, minute: int) -> tuple[float, float]:
-    """Where pair ``index`` stands at the start of ``minute``, and how far it strays before the next.
-
-    Returns:
-        The natural logarithm of the price relative to the pair's level, and the fraction of the price that the
-        minute's extremes lie beyond its open and close.
-    """
-    lot = chance(index, minute, salt=1)
-    ripple = 0.0015 * math.sin(minute / 23 + index) + 0.001 * math.sin(minute / 7.3 + 2 * index)
-    noise = 0.0008 * (lot * 512 % 1 - 0.5)
-    return _scene(index, minute) + ripple + noise, 0.0003 + 0.0009 * lot
-
-
 def chance(index: int, number: int, *, salt: int) -> float:
     """A number from 0 to 1 that depends on nothing but the arguments (a 32-bit integer hash)."""
     mixed = (number * 0x9E3779B1 + index * 0x85EBCA77 + salt * 0xC2B2AE3D) & 0xFFFFFFFF
@@ -82,37 +71,58 @@ def chance(index: int, number: int, *, salt: int) -> float:
     return (mixed ^ (mixed >> 16)) / 0xFFFFFFFF
 
 
-def _scene(index: int, minute: int) -> float:
-    """Tide and dip together."""
+_LOOP: Final = 4096
+"""Minutes after which ripples and unrest repeat; every pair is at another place of the loop."""
+_UNREST: Final = tuple(0.0003 + 0.0009 * chance(0, place, salt=1) for place in range(_LOOP))
+_RIPPLES: Final = tuple(
+    0.0015 * math.sin(28 * place * math.tau / _LOOP)
+    + 0.001 * math.sin(89 * place * math.tau / _LOOP)
+    + 0.0008 * (chance(1, place, salt=1) - 0.5)
+    for place in range(_LOOP)
+)
+
+
+def mark(index: int, minute: int) -> tuple[float, float]:
+    """Where pair ``index`` stands at the start of ``minute``, and how far it strays before the next.
+
+    Returns:
+        The natural logarithm of the price relative to the pair's level, and the fraction of the price that the
+        minute's extremes lie beyond its open and close.
+    """
     turn, since = divmod(minute - _CUE * index, _PLAY)
-    dip, inside = divmod(since, _DIP)
+    place = (minute + 211 * index) % _LOOP
+    return _performance(index, turn)[since] + _RIPPLES[place], _UNREST[place]
+
+
+@lru_cache(maxsize=512)
+def _performance(index: int, turn: int) -> array[float]:
+    """Tide and dips together, at every minute of one play."""
     play = _play(index, turn)
-    turning = play.trap * _DIP + _FALL_AFTER
-    tide = play.start + play.top * _TIDE[min(since, turning)]
-    if since > turning:
-        tide = play.end + (tide - play.end) * _FALL[since - turning]
-    return tide + _depth(index, turn, dip, play.trap) * (_TRAP if dip == play.trap else _PLUNGE)[inside]
+    dips = [height for dip in range(_DIPS) for height in _dip(index, turn, dip, play.trap)]
+    return array("d", map(operator.add, _tide(play), dips))
 
 
-@lru_cache(maxsize=1024)
 def _play(index: int, turn: int) -> _Play:
     start, end = (0.2 * (chance(index, turn + later, salt=2) - 0.5) for later in (0, 1))
-    return _Play(
-        start=start,
-        top=0.46 + 0.03 * chance(index, turn, salt=3),
-        trap=12 + (index + turn) % 4,
-        end=end,
-    )
+    return _Play(start, top=0.46 + 0.03 * chance(index, turn, salt=3), trap=12 + (index + turn) % 4, end=end)
 
 
-@lru_cache(maxsize=8192)
-def _depth(index: int, turn: int, dip: int, trap: int) -> float:
-    """About 6 %; none while the tide falls, which has steps of its own; little for most of the ebb."""
-    if trap < dip <= trap + 2:
-        return 0.0
+def _tide(play: _Play) -> list[float]:
+    turning = play.trap * _DIP + _FALL_AFTER
+    rise = [play.start + play.top * height for height in _TIDE[: turning + 1]]
+    fall = [play.end + (rise[-1] - play.end) * height for height in _FALL[1 : _PLAY - turning]]
+    return rise + fall
+
+
+def _dip(index: int, turn: int, dip: int, trap: int) -> list[float]:
+    """About 6 % deep; none while the tide falls, which has steps of its own; shallow for most of the ebb."""
     number = turn * _DIPS + dip
-    shallow = dip >= _EBB and chance(index, number, salt=4) < 0.6
-    return (0.060 + 0.012 * chance(index, number, salt=5)) * (0.4 if shallow else 1.0)
+    depth = 0.060 + 0.012 * chance(index, number, salt=5)
+    if dip >= _EBB and chance(index, number, salt=4) < 0.6:
+        depth *= 0.4
+    if trap < dip <= trap + 2:
+        depth = 0.0
+    return [depth * height for height in (_TRAP if dip == trap else _PLUNGE)]
 
 
-__all__ = ["chance", "mark"]
+__all__ = ["mark"]
