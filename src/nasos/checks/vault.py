@@ -16,6 +16,7 @@ from nasos.checks.rule import Failed, Passed, Skipped, Verdict, rule
 from nasos.checks.target import Target
 from nasos.checks.vault_access import SECONDS, address, api, connection, logged_in
 from nasos.checks.vault_audit import audit_devices
+from nasos.checks.vault_settings import settings
 from nasos.errors import CertificateRefused, CredentialRejected, RateLimited, VaultError
 from nasos.files import read_private
 from nasos.finding import Severity
@@ -190,6 +191,7 @@ RULES: Final = (
     authentication,
     wrong_credential_refused,
     audit_devices,
+    settings,
     no_root_token,
     recovery_moved,
 )

@@ -8,14 +8,18 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from nasos.checks.target import Target
-from nasos.errors import Error, VaultError
+from nasos.errors import Error, RateLimited, VaultError
 from nasos.secret import Secret
 from nasos.settings import AppRole, VaultConnection
 from nasos.vault.auth import AppRoleLogin
 from nasos.vault.client import VaultApi
+from nasos.vault.retry import PATIENT, Retry
 
 SECONDS: Final = 3.0
 """Patience with one connection on the same machine."""
+
+BUSY: Final = Retry(PATIENT.delays, {RateLimited: 4}, PATIENT.ceiling)
+"""Only a full login quota is worth waiting for: anything else is what a check is there to tell."""
 
 
 def connection(target: Target) -> VaultConnection:
@@ -41,7 +45,7 @@ def logged_in(target: Target) -> Iterator[tuple[VaultApi, Secret]]:
     to, server = connection(target), api(target)
     if not isinstance(to.credential, AppRole):
         raise Error("the role checker has no credential here", "./nasos vault bootstrap")
-    grant = AppRoleLogin(server, to.credential).obtain()
+    grant = BUSY.call(AppRoleLogin(server, to.credential).obtain)
     try:
         yield server, grant.token
     finally:

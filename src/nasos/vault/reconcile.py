@@ -106,6 +106,37 @@ def observe(api: VaultApi, token: Secret, desired: Desired, files: Credentials, 
         VaultError: The server cannot be asked, or the token is dead.
         FileRefused: A credential file is open to others.
     """
+    answers, denied = _ask(api, token, desired)
+    return Observed(
+        product=health(api).product,
+        answers=answers,
+        denied=denied,
+        credentials={
+            role.name: files.state(api, token, role, now)
+            for role in desired.roles
+            if answers.get(f"auth/approle/role/{role.full_name}") is not None
+        },
+        marked=answers.get(MARKER) is not None,
+    )
+
+
+def drift(api: VaultApi, token: Secret, desired: Desired) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the settings that are not as desired, and of those that the token may not read; credentials left out.
+
+    Raises:
+        VaultError: The server cannot be asked, or the token is dead.
+        BootstrapRefused: Something of somebody else's stands under a name of ours.
+    """
+    answers, denied = _ask(api, token, desired)
+    seen = Observed(product=health(api).product, answers=answers, denied=denied)
+    unread = tuple(setting.name for setting in desired.settings if setting.read in denied)
+    changed = tuple(s.name for s in desired.settings if s.read not in denied and not _holds(s, seen))
+    return changed, unread
+
+
+def _ask(
+    api: VaultApi, token: Secret, desired: Desired
+) -> tuple[dict[str, Mapping[str, object] | None], frozenset[str]]:
     answers: dict[str, Mapping[str, object] | None] = {}
     denied: set[str] = set()
     # Mounts first: asking below a mount that does not exist is another error than asking for something missing.
@@ -116,17 +147,7 @@ def observe(api: VaultApi, token: Secret, desired: Desired, files: Credentials, 
             answers[path] = None
         except PermissionDenied:
             denied.add(path)
-    return Observed(
-        product=health(api).product,
-        answers=answers,
-        denied=frozenset(denied),
-        credentials={
-            role.name: files.state(api, token, role, now)
-            for role in desired.roles
-            if answers.get(f"auth/approle/role/{role.full_name}") is not None
-        },
-        marked=answers.get(MARKER) is not None,
-    )
+    return answers, frozenset(denied)
 
 
 def _data(api: VaultApi, token: Secret, path: str) -> Mapping[str, object]:
