@@ -14,7 +14,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +34,7 @@ def atomic_write(path: Path, content: bytes, mode: int = PRIVATE, owner: int | N
     Raises:
         FileRefused: The directory is missing, the disk is full or read-only, or the path cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:
         # O_EXCL and the mode at creation: at no instant is the content readable by others.
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)

@@ -12,12 +12,12 @@ reading the process (ARCHITECTURE.md, honest limits).
 
 from __future__ import annotations
 
-import hmac
-import logging
 import re
-import secrets
 from collections.abc import Iterable
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
+
+if TYPE_CHECKING:
+    import logging
 
 REDACTED: Final = "[redacted]"
 
@@ -52,6 +52,8 @@ class Secret:
         It never parses as a number or a boolean: freqtrade's environment parser would turn such a value
         into an int or a float and lose it (freqtrade issues 8100, 8101).
         """
+        import secrets
+
         return cls("k" + secrets.token_urlsafe(nbytes))
 
     def reveal(self) -> str:
@@ -90,6 +92,8 @@ class Secret:
             return NotImplemented
         # surrogatepass: a UnicodeEncodeError would carry the value.
         mine, theirs = (secret.reveal().encode("utf-8", "surrogatepass") for secret in (self, other))
+        import hmac
+
         return hmac.compare_digest(mine, theirs)
 
     __hash__ = None  # type: ignore[assignment]  # a hash would be a fast oracle for short values
@@ -121,11 +125,10 @@ class Redactor:
         return _SHAPES.sub(REDACTED, text)
 
 
-class RedactionFilter(logging.Filter):
-    """A logging filter for handlers: renders the record, redacts it, and drops the raw arguments."""
+class RedactionFilter:
+    """A filter for logging handlers: renders the record, redacts it, and drops the raw arguments."""
 
     def __init__(self, redactor: Redactor) -> None:
-        super().__init__()
         self._redactor = redactor
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -135,6 +138,8 @@ class RedactionFilter(logging.Filter):
         except Exception:  # noqa: BLE001  an argument's own __str__ may raise anything; the record is kept
             rendered = f"{record.msg!r} (arguments left out: they do not fit the message)"
         if record.exc_info:
+            import logging
+
             rendered += f"\n{logging.Formatter().formatException(record.exc_info)}"
         elif record.exc_text:  # rendered by another handler or on the far side of a queue
             rendered += f"\n{record.exc_text}"

@@ -6,7 +6,6 @@ be a secret); a file with a secret must be private.
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 from typing import Final
@@ -86,6 +85,8 @@ def _known(name: str, where: str) -> None:
     """Refuse a misspelt name of ours; other programs' names in the same .env are theirs."""
     if name in ENVIRONMENT_KEYS or not name.startswith(_OURS):
         return
+    import difflib  # for the unhappy only: every start of a bot passes here
+
     close = difflib.get_close_matches(name, ENVIRONMENT_KEYS, n=1, cutoff=0.8)
     if close:
         raise SettingsError(f"{where}: unknown name {name}", f"did you mean {close[0]}?")

@@ -6,9 +6,7 @@ their alphabet here.
 
 from __future__ import annotations
 
-import difflib
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -82,6 +80,8 @@ def parse_document(path: Path) -> Document:
     Raises:
         SettingsError: Names the line (syntax) or the key (meaning), and the nearest known key.
     """
+    import tomllib  # many have no nasos.toml, and every start of a bot passes here
+
     try:
         raw = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
@@ -113,6 +113,8 @@ def _refuse_unknown(raw: dict[str, object], path: Path) -> None:
 
 
 def _unknown(shown: str, name: str, known: tuple[str, ...], path: Path) -> SettingsError:
+    import difflib
+
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(sorted(known))}"
     return SettingsError(f"{path}: unknown key {shown}", hint)
