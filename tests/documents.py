@@ -123,3 +123,19 @@ def _in(line: str) -> Iterator[tuple[str, list[str]]]:
             end = next((index for index, each in enumerate(words[at:], at) if _ENDS & set(each[:1])), len(words))
             yield line.strip(), [word.removeprefix("./"), *words[at + 1 : end]]
         begin = word == "$" or bool(_ENDS & set(word[:1]))
+
+
+@dataclass(frozen=True)
+class ListedFile:
+    """A row of the table "What is on disk" in docs/stack.md."""
+
+    pattern: str
+    mode: int
+    owner: str
+
+
+def listed_files() -> list[ListedFile]:
+    """The files of the state directory that hold a secret, as docs/stack.md lists them."""
+    table = read("docs/stack.md").split("## What is on disk")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([^`]+)` \| (\d+) \| ([\w-]+) \|", table, re.MULTILINE)
+    return [ListedFile(pattern, int(mode, 8), owner) for pattern, mode, owner in rows]

@@ -196,17 +196,35 @@ def test_the_help_that_is_shown_is_the_help(capsys: pytest.CaptureFixture[str]) 
     assert shown.text == "$ ./nasos --help\n" + capsys.readouterr().out
 
 
-def test_every_file_with_a_secret_is_listed_with_owner_and_mode() -> None:
-    """docs/stack.md and the check of modes and owners know the same private files; configuration holds no secret."""
-    table = documents.read("docs/stack.md").split("## What is on disk")[1].split("\n## ")[0]
-    rows = re.findall(r"^\| `([^`]+)` \| (\d+) \| ([\w-]+) \|", table, re.MULTILINE)
+def test_every_file_with_a_secret_is_listed_with_its_mode() -> None:
+    """docs/stack.md and the check of modes and owners know the same private files; the rest of them hold no secret."""
     without_secret = {"vault/config.hcl", "bot/*/base.json", "log/*.log", "ledger/events.jsonl"}
-    expected = {
-        (line.pattern, f"{line.mode:04o}", f"nasos-{line.program}" if line.program.isalpha() else "root")
-        for line in MAP
-        if line.mode == 0o600 and line.pattern not in without_secret
-    }
-    assert set(rows) == expected
+    expected = {line.pattern for line in MAP if line.mode == 0o600} - without_secret
+    rows = documents.listed_files()
+    assert {row.pattern for row in rows} == expected
+    assert {row.mode for row in rows} == {0o600}
+
+
+def test_the_architecture_names_every_event_and_no_other() -> None:
+    """The ledger's names, as the code writes them."""
+    page = documents.read("ARCHITECTURE.md").split("## Ledger event")[1].split("\n## ")[0]
+    written = set()
+    for path in (PROJECT / "src").rglob("*.py"):
+        if "checks" not in path.parts:
+            written |= set(re.findall(r'"((?:vault|secret|stack|postgres|bot|tls)\.[a-z-]+)"', path.read_text()))
+    files = {"vault.pem", "vault.key", "stack.json", "postgres.pem", "postgres.key"}
+    assert set(re.findall(r"`([a-z]+\.[a-z-]+)`", page)) == written - files
+
+
+def test_the_architecture_maps_every_private_place() -> None:
+    """Each file and directory whose mode is checked stands in the map of the state directory."""
+    page = documents.read("ARCHITECTURE.md").split("## State directory")[1].split("\n## ")[0]
+    missing = [line.pattern for line in MAP if line.pattern != "." and _stem(line.pattern) not in page]
+    assert missing == []
+
+
+def _stem(pattern: str) -> str:
+    return pattern.split("/", maxsplit=1)[0].rstrip("*")
 
 
 def test_the_symptoms_are_messages_of_ours() -> None:

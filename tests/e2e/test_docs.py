@@ -1,0 +1,216 @@
+"""The pages are executed: every block of `sh`, `python` and `console` in them, on the stack that the walk set up."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import re
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import documents
+from documents import PAGES, Block, blocks
+from fixtures.stack import Walk, free_base_port
+
+NOT_RUN = {
+    "README.md": [
+        "needs the repository's address",
+        "asks for a real exchange's keys, and needs a network",
+        "needs a network",
+        "a test that runs the tests",
+    ],
+    "docs/run.md": ["the stack's bot runs already, and the programs are yours"],
+    "docs/secret.md": [
+        "it asks at a terminal",
+        "it asks at a terminal",
+        "to a terminal, and to a program of yours",
+    ],
+    "docs/stack.md": ["it would remove the stack that the other pages are tested on"],
+}
+"""The blocks that a test cannot run, each with its reason: a new one has to be argued here."""
+
+READERS_OWN = {"KEY": "a-key-of-the-readers-own", "value": "a-value-of-the-readers-own"}
+"""What the reader has in his shell."""
+
+# README.ko.md holds the README's blocks byte for byte (tests/unit/docs).
+RUN = tuple(page for page in PAGES if page != "README.ko.md")
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
+
+
+@pytest.fixture(scope="module")
+def reader(bot: Walk) -> Iterator[Walk]:
+    """A reader with a key of his own at hand; afterwards nothing in Vault is what some page shows."""
+    key = bot.project / "key.pem"
+    key.write_text("-----BEGIN KEY-----\nof the reader's own\n-----END KEY-----\n")
+    yield bot
+    key.unlink()
+    for row in bot.json("secret", "list", "app"):
+        bot.nasos("secret", "set", row["name"], stdin=secrets.token_urlsafe(24))
+
+
+@pytest.fixture(scope="module")
+def second_port(reader: Walk) -> Iterator[int]:
+    """A port for the second stack of docs/stack.md, which is removed afterwards."""
+    yield free_base_port()
+    home = Path(reader.environment["HOME"]) / "second"
+    if (home / "stack.json").exists():
+        reader.run("./nasos", "down", extra={"NASOS_HOME": str(home)}, check=False)
+        stack_id = json.loads((home / "stack.json").read_text())["id"]
+        for keys in (Path("/etc/nasos"), home.parent / ".config" / "nasos"):
+            shutil.rmtree(keys / stack_id, ignore_errors=True)
+        shutil.rmtree(home)
+
+
+def shell(walk: Walk, script: str) -> tuple[int, str]:
+    """Run a script as the reader; its exit code, and what to say about it (stdout may hold a secret)."""
+    done = walk.run("/bin/sh", "-euc", script, stdin="", extra=READERS_OWN, check=False)
+    return done.returncode, f"exit code {done.returncode} of\n{script}\n{done.stderr}"
+
+
+def scripts(block: Block) -> list[str]:
+    """A block as one script, or line by line where commands may exit with more than 0."""
+    return block.text.splitlines() if block.mark.startswith("exits") else [block.text]
+
+
+@pytest.mark.parametrize("page", [page for page in RUN if any(block.language == "sh" for block in blocks(page))])
+def test_every_command_of_a_page_runs(reader: Walk, second_port: int, page: str) -> None:
+    """In order, in the checkout, with nothing on standard input; exit code 0 unless the page says otherwise."""
+    failed = []
+    for block in blocks(page):
+        if block.language == "python":
+            # A snippet stores what the commands below it look at.
+            reader.run(".venv/bin/python", "-c", block.text)
+        if block.language != "sh" or block.mark == "not run":
+            continue
+        for script in scripts(block):
+            code, told = shell(reader, script.replace("9443", str(second_port)))
+            if code not in block.codes:
+                failed.append(f"{block.place}: {told}")
+    assert failed == []
+    assert reader.healthy()
+
+
+def test_what_is_not_run_is_counted_and_named() -> None:
+    """A block that is marked as not run stands in the list above, with its reason."""
+    found: dict[str, list[str]] = {}
+    for page in RUN:
+        for block in blocks(page):
+            if block.mark == "not run":
+                found.setdefault(page, []).append(block.reason)
+    assert found == NOT_RUN
+
+
+@pytest.mark.parametrize("page", [page for page in RUN if any(block.language == "console" for block in blocks(page))])
+def test_what_a_page_shows_is_what_is_printed(reader: Walk, page: str) -> None:
+    """Line by line, numbers and places apart; `...` stands for lines that are left out."""
+    for block in blocks(page):
+        if block.language == "console":
+            first, _, shown = block.text.partition("\n")
+            command = first.removeprefix("$ ")
+            if command == "./scripts/setup_security.sh":
+                printed = reader.setup.stderr + reader.setup.stdout
+            else:
+                printed = reader.run("/bin/sh", "-euc", command).stdout
+            assert matches(shown, printed.replace(str(reader.project), "/home/you/nasos")), (block.place, printed)
+
+
+def matches(shown: str, printed: str) -> bool:
+    """Whether what was printed is what is shown."""
+    pattern = "".join(
+        r"(?:.*\n)*?" if line == "..." else re.escape(_plain(line)) + r"\n" for line in shown.strip("\n").split("\n")
+    )
+    return re.fullmatch(pattern, _plain(printed).strip("\n") + "\n") is not None
+
+
+def _plain(text: str) -> str:
+    return re.sub(r" {2,}", "  ", NUMBER.sub("#", text))
+
+
+@pytest.mark.parametrize(
+    ("printed", "same"),
+    [
+        ("a 1 s\nb\nc\n", True),
+        ("a 22.5 s\nb\nx\ny\nc\n", True),
+        ("a 1 s\nc\n", False),
+        ("a 1 s\nb\nc\nd\n", False),
+        ("z\na 1 s\nb\nc\n", False),
+    ],
+)
+def test_another_output_would_be_found(printed: str, *, same: bool) -> None:
+    """A missing, added or changed line is a difference; a number is not."""
+    assert matches("a 3 s\nb\n...\nc\n", printed) is same
+
+
+def shape(value: object) -> object:
+    """Keys and kinds of a document; null and an empty list say nothing about theirs."""
+    if isinstance(value, dict):
+        return {key: shape(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [shape(each) for each in value[:1]]
+    return type(value).__name__
+
+
+def differences(expected: Any, found: Any, where: str = "") -> Iterator[str]:
+    """Where two shapes differ."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for key in expected.keys() | found.keys():
+            if key not in expected or key not in found:
+                yield f"{where}.{key} is {'not documented' if key in found else 'not there'}"
+            else:
+                yield from differences(expected[key], found[key], f"{where}.{key}")
+    elif isinstance(expected, list) and isinstance(found, list):
+        if expected and found:
+            yield from differences(expected[0], found[0], f"{where}[]")
+    elif expected != found and "NoneType" not in (expected, found) and {expected, found} != {"int", "float"}:
+        yield f"{where} is {found}, documented as {expected}"
+
+
+def test_the_listed_files_are_as_listed(reader: Walk) -> None:
+    """Each file of the table in docs/stack.md has its mode, and as root its owner; the first row that fits counts."""
+    seen: set[Path] = set()
+    for row in documents.listed_files():
+        for path in set(reader.home.glob(row.pattern)) - seen:
+            seen.add(path)
+            found = path.stat()
+            assert stat.S_IMODE(found.st_mode) == row.mode, path
+            if reader.user is None and os.geteuid() == 0:
+                assert pwd.getpwuid(found.st_uid).pw_name == row.owner, path
+    assert len(seen) > 12
+
+
+FREE_KEYS = {"nasos secret get --reveal": ("fields", "custom")}
+"""Objects whose keys are the operator's own."""
+
+
+def examples() -> dict[str, Any]:
+    """The first example of each section of docs/json.md, by command."""
+    found = {}
+    for part in documents.read("docs/json.md").split("\n## `")[1:]:
+        example = re.search(r"```json\n(.*?)```", part, re.DOTALL)
+        if example:
+            found[part.split(" --json`")[0]] = json.loads(example[1])
+    return found
+
+
+@pytest.mark.parametrize("command", examples())
+def test_documents_have_the_shape_that_is_documented(reader: Walk, command: str) -> None:
+    """Each command's `--json` prints exactly the fields of its example in docs/json.md, of the same kinds."""
+    words = command.split()[1:]
+    name = ["app/shape"] if words[0] == "secret" and words[1] != "list" else []
+    reader.nasos("secret", "set", "app/shape", "--description", "for people", stdin=secrets.token_urlsafe(24))
+    stdin = secrets.token_urlsafe(24) if "set" in words else ""
+    done = reader.nasos(*words, *name, "--json", stdin=stdin, check=False)
+    expected, found = shape(examples()[command]), shape(json.loads(done.stdout))
+    for key in FREE_KEYS.get(command, ()):
+        assert isinstance(expected, dict)
+        assert isinstance(found, dict)
+        assert expected.pop(key)
+        assert found.pop(key)
+    assert list(differences(expected, found)) == []
