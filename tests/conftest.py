@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-pytest_plugins = ["fixtures.vault", "fixtures.postgres", "fixtures.stack"]
+pytest_plugins = ["fixtures.vault", "fixtures.stack", "fixtures.postgres"]
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,9 @@ Rules:
   ``ALTER ROLE ... PASSWORD`` would show it in the server's log and in ``pg_stat_statements``.
 * Two LOGIN roles per bot, members of one NOLOGIN owner with ``SET role``: whichever of them makes a table, the
   owner has it, so that rotation can alternate between them (measured: without it the second role may not read).
-* The cluster appears whole: ``initdb`` works in a temporary directory that is renamed at the end.
+* The cluster appears whole: ``initdb`` works in a temporary directory that is renamed at the end. Each run has one of
+  its own, because the ``initdb`` of a killed run goes on in its.
+* What should be true is made true each time, not only when the thing was made: a run may be killed in between.
 * No unix socket, no ``local`` line, no plain TCP: every connection verifies its peer.
 """
 
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -25,7 +28,7 @@ import psycopg
 from psycopg import sql
 
 from nasos.errors import DatabaseError, SecretNotFound
-from nasos.files import anonymous_file, atomic_write, private_directory
+from nasos.files import anonymous_file, atomic_write, fsync_directory, private_directory
 from nasos.secret import Secret
 from nasos.settings import child_environment
 from nasos.stack.binaries import find
@@ -102,17 +105,19 @@ def connect(server: Server, login: Login) -> Iterator[psycopg.Connection]:
         )
     except psycopg.OperationalError as error:
         raise DatabaseError(
-            f"login of {login.username} at port {server.port} failed: {_first_line(error)}", "./nasos logs postgres"
+            f"login of {login.username} at port {server.port} failed: {_reason(error)}", "./nasos logs postgres"
         ) from None
     try:
         with connection:
             yield connection
     except psycopg.Error as error:
-        raise DatabaseError(f"PostgreSQL refused: {_first_line(error)}", "./nasos logs postgres") from None
+        raise DatabaseError(f"PostgreSQL refused: {_reason(error)}", "./nasos logs postgres") from None
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[-1].strip()
+def _reason(error: Exception) -> str:
+    """The line that says what is wrong; DETAIL and HINT lines may follow it."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return next((line for line in lines if "FATAL: " in line or "ERROR: " in line), lines[-1]).strip()
 
 
 def can_login(server: Server, login: Login) -> bool:
@@ -139,8 +144,9 @@ def initialize(server: Server, admin: Login) -> bool:
     """
     if (server.data / "PG_VERSION").exists():
         return False
-    temporary = server.data.with_name("data.new")
-    shutil.rmtree(temporary, ignore_errors=True)
+    for left in server.data.parent.glob("data.new*"):
+        shutil.rmtree(left, ignore_errors=True)
+    temporary = server.data.with_name(f"data.new-{secrets.token_hex(4)}")
     private_directory(temporary, server.owner)
     fd = anonymous_file("initdb", admin.password.reveal().encode(), owner=server.owner)
     try:
@@ -158,14 +164,23 @@ def initialize(server: Server, admin: Login) -> bool:
             f'"df -h {server.data.parent}" shows the space left',
         )
     temporary.rename(server.data)
+    fsync_directory(server.data.parent)
     return True
 
 
-def configure(server: Server, tls: Path) -> None:
-    """Write ``postgresql.conf`` and ``pg_hba.conf`` (safe to repeat)."""
+def configure(server: Server, tls: Path) -> bool:
+    """Put ``postgresql.conf`` and ``pg_hba.conf`` right; return whether one of them was not.
+
+    A running server must be told; a changed port or address needs a restart.
+    """
     conf = _CONF.format(port=server.port, tls=str(tls).replace("'", "''"))
-    atomic_write(server.data / "postgresql.conf", conf.encode(), owner=server.owner)
-    atomic_write(server.data / "pg_hba.conf", _HBA.encode(), owner=server.owner)
+    changed = False
+    for name, content in (("postgresql.conf", conf.encode()), ("pg_hba.conf", _HBA.encode())):
+        path = server.data / name
+        if not path.is_file() or path.read_bytes() != content:
+            atomic_write(path, content, owner=server.owner)
+            changed = True
+    return changed
 
 
 def admin_login(vault: VaultClient) -> Login:
@@ -200,28 +215,29 @@ def provision(server: Server, admin: Login, bot: str, login: Login) -> list[str]
     Every step first asks whether it is done, so it can be killed anywhere and run again.
     """
     changed: list[str] = []
-    owner, roles = f"{bot}_owner", (f"{bot}_a", f"{bot}_b")
+    owner = f"{bot}_owner"
     with connect(server, admin) as db:
-        known = {str(row[0]) for row in db.execute("SELECT rolname FROM pg_roles").fetchall()}
-        if owner not in known:
-            db.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(owner)))
-            changed.append(f"role {owner}")
-        for role in roles:
+        known = {str(row[0]) for row in db.execute("SELECT rolname FROM pg_roles")}
+        for role in (owner, f"{bot}_a", f"{bot}_b"):
             if role not in known:
-                # NOINHERIT does not hinder: SET role makes the owner the acting role from the first statement.
-                db.execute(sql.SQL("CREATE ROLE {} NOLOGIN IN ROLE {}").format(
-                    sql.Identifier(role), sql.Identifier(owner)))  # fmt: skip
+                db.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
                 changed.append(f"role {role}")
-            db.execute(sql.SQL("ALTER ROLE {} SET role = {}").format(sql.Identifier(role), sql.Literal(owner)))
-        exists = db.execute("SELECT 1 FROM pg_database WHERE datname = %s", (bot,)).fetchone()
-        if not exists:
+            if role != owner:
+                _act_as_owner(db, role, owner)
+        if not db.execute("SELECT 1 FROM pg_database WHERE datname = %s", (bot,)).fetchone():
             db.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(bot), sql.Identifier(owner)))
-            db.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(bot)))
             changed.append(f"database {bot}")
+        db.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(bot)))
         if not can_login(server, login):
             set_password(db, login)
             changed.append(f"password of {login.username}")
     return changed
+
+
+def _act_as_owner(db: psycopg.Connection, role: str, owner: str) -> None:
+    # The acting role is the owner from the first statement on: whoever of the two makes a table, the owner has it.
+    db.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(owner), sql.Identifier(role)))
+    db.execute(sql.SQL("ALTER ROLE {} SET role = {}").format(sql.Identifier(role), sql.Literal(owner)))
 
 
 def set_password(db: psycopg.Connection, login: Login) -> None:

@@ -17,11 +17,12 @@ from typing import Any
 
 import pytest
 
+from fixtures.postgres import BotDatabase, PostgresUnderTest
+from fixtures.vault import free_port
 from nasos.bot.freqtrade import base_config
 from nasos.settings import BotSettings
 from nasos.stack import demo_exchange
 from nasos.stack.postgres import Login
-from simulators.cluster import Cluster, cluster, free_port
 from simulators.launched import API, EXCHANGE, SIMULATORS, HeldVault, Launched, Start, eventually, traces
 
 PROJECT = SIMULATORS.parents[1]
@@ -50,7 +51,7 @@ class Bot:
 
     launched: Launched
     vault: HeldVault
-    database: Cluster
+    database: BotDatabase
     port: int
     user_data: Path
 
@@ -123,10 +124,9 @@ def exchange() -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def database() -> Iterator[Cluster]:
+def database(postgres: PostgresUnderTest) -> BotDatabase:
     """The bot's PostgreSQL."""
-    with cluster() as running:
-        yield running
+    return postgres.bot("testbot")
 
 
 @dataclass
@@ -147,7 +147,7 @@ class Ground:
 
 @pytest.fixture(scope="module")
 def ground(
-    tmp_path_factory: pytest.TempPathFactory, bot_python: Path, exchange: int, database: Cluster
+    tmp_path_factory: pytest.TempPathFactory, bot_python: Path, exchange: int, database: BotDatabase
 ) -> Iterator[Ground]:
     """Configuration, user directory and Vault of one bot."""
     vault, port = HeldVault(), free_port()
@@ -177,7 +177,7 @@ def put_login(vault: HeldVault, login: Login) -> None:
 
 
 @pytest.fixture(scope="module")
-def bot(ground: Ground, database: Cluster) -> Iterator[Bot]:
+def bot(ground: Ground, database: BotDatabase) -> Iterator[Bot]:
     """It runs, and its strategy is loaded."""
     launched = ground.run("trade", "--logfile", str(ground.user_data / "freqtrade.log"))
     bot = Bot(launched, ground.vault, database, ground.port, ground.user_data)

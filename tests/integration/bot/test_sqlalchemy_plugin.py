@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.postgres import BotDatabase, PostgresUnderTest
 from nasos.bot.credential import Credential, CredentialPage
 from nasos.bot.database import completed
 from nasos.stack.postgres import Login, can_login
 from nasos.tls.dev_ca import DevCa
-from simulators.cluster import Cluster, cluster
 from simulators.launched import SIMULATORS
 
 PROJECT = SIMULATORS.parents[1]
@@ -51,20 +51,19 @@ class Pool:
 
 
 @pytest.fixture(scope="module")
-def database() -> Iterator[Cluster]:
-    """One cluster for all tests here."""
-    with cluster() as running:
-        yield running
+def database(postgres: PostgresUnderTest) -> BotDatabase:
+    """One bot's database for all tests here."""
+    return postgres.bot("testbot")
 
 
 @pytest.fixture
-def page(database: Cluster) -> CredentialPage:
+def page(database: BotDatabase) -> CredentialPage:
     """The page with a fresh login of the first role."""
     return CredentialPage(credential(1, database.set_password("testbot_a")))
 
 
 @pytest.fixture
-def pool(database: Cluster, page: CredentialPage) -> Iterator[Pool]:
+def pool(database: BotDatabase, page: CredentialPage) -> Iterator[Pool]:
     """A pool on that page."""
     running = Pool(database.url, page)
     yield running
@@ -89,7 +88,9 @@ def test_the_engine_knows_no_secret(pool: Pool) -> None:
     assert shown.endswith("True")
 
 
-def test_a_changed_password_is_used_by_the_next_connection(pool: Pool, page: CredentialPage, database: Cluster) -> None:
+def test_a_changed_password_is_used_by_the_next_connection(
+    pool: Pool, page: CredentialPage, database: BotDatabase
+) -> None:
     """ALTER ROLE, a new page, and a second connection beside the first one."""
     pool.ask("hold", "first")
     page.write(credential(2, database.set_password("testbot_a")))
@@ -98,7 +99,7 @@ def test_a_changed_password_is_used_by_the_next_connection(pool: Pool, page: Cre
     pool.ask("release", "second")
 
 
-def test_a_wrong_password_is_refused(pool: Pool, page: CredentialPage, database: Cluster) -> None:
+def test_a_wrong_password_is_refused(pool: Pool, page: CredentialPage, database: BotDatabase) -> None:
     """The negative twin: it is the page that opens the door, and the error does not show it."""
     good = database.set_password("testbot_a")
     page.write(Credential(2, good.username, type(good.password)("planted-wrong-password-1Z")))
@@ -110,7 +111,7 @@ def test_a_wrong_password_is_refused(pool: Pool, page: CredentialPage, database:
 
 
 def test_a_rotation_moves_every_connection_to_the_other_role(
-    pool: Pool, page: CredentialPage, database: Cluster
+    pool: Pool, page: CredentialPage, database: BotDatabase
 ) -> None:
     """Tables of the one are the other's too; the old role is empty after each connection's next use."""
     pool.ask("query", "CREATE TABLE IF NOT EXISTS trade (id int); ")
@@ -122,7 +123,7 @@ def test_a_rotation_moves_every_connection_to_the_other_role(
 
 
 def test_a_transaction_is_finished_before_its_connection_drains(
-    pool: Pool, page: CredentialPage, database: Cluster
+    pool: Pool, page: CredentialPage, database: BotDatabase
 ) -> None:
     """The old role loses LOGIN in the middle of a transaction: it commits, and only then moves."""
     old = database.set_password("testbot_a")
@@ -140,7 +141,7 @@ def test_a_transaction_is_finished_before_its_connection_drains(
     assert database.users() == {"testbot_b"}
 
 
-def test_an_ended_connection_is_replaced(pool: Pool, database: Cluster) -> None:
+def test_an_ended_connection_is_replaced(pool: Pool, database: BotDatabase) -> None:
     """What kills freqtrade without the plugin: PostgreSQL ends the pooled connection between two uses."""
     pool.ask("query", WHO)
     database.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'testbot%'")
@@ -158,7 +159,7 @@ def test_a_page_that_cannot_be_read_stops_new_connections_only(pool: Pool, page:
     assert pool.ask("query", WHO) == [["testbot_a", "testbot_owner"]]
 
 
-def test_a_url_without_descriptor_or_with_a_login_is_refused(database: Cluster) -> None:
+def test_a_url_without_descriptor_or_with_a_login_is_refused(database: BotDatabase) -> None:
     """Half a configuration does not start."""
     python = [str(PROJECT / ".venv-bot/bin/python"), "-I", str(SIMULATORS / "pool.py"), str(PROJECT / "src")]
     for url, said in (
@@ -170,7 +171,7 @@ def test_a_url_without_descriptor_or_with_a_login_is_refused(database: Cluster) 
 
 
 def test_verified_tls_refuses_another_servers_certificate(
-    database: Cluster, page: CredentialPage, tmp_path: Path
+    database: BotDatabase, page: CredentialPage, tmp_path: Path
 ) -> None:
     """A CA that did not sign the server: no login is sent."""
     other = DevCa.open(tmp_path, now=datetime.now(UTC)).path

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from fixtures.stack import until
 
 # A master that starts a worker, as nginx does: the worker ignores what happens to its master.

@@ -1,0 +1,290 @@
+"""The embedded PostgreSQL: made whole or not at all, provisioned from wherever a run was killed, closed to all else."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from canary import Canary
+from fixtures.postgres import OWNER, PostgresUnderTest, Process, server_below
+from fixtures.stack import until
+from nasos.errors import DatabaseError
+from nasos.secret import Secret
+from nasos.stack import postgres as pg
+from nasos.tls.dev_ca import DevCa
+
+PROVISION = """
+import json, os, signal, sys
+from pathlib import Path
+import psycopg
+from nasos.secret import Secret
+from nasos.stack import postgres as pg
+
+told = json.load(sys.stdin)
+left = told["statements"]
+execute = psycopg.Connection.execute
+
+def killed_after_some(self, *arguments, **options):
+    global left
+    result = execute(self, *arguments, **options)
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return result
+
+psycopg.Connection.execute = killed_after_some
+server = pg.Server(Path(told["data"]), told["port"], Path(told["ca"]))
+admin = pg.Login(told["admin"], Secret(told["admin_password"]))
+pg.provision(server, admin, told["bot"], pg.Login(told["bot"] + "_a", Secret(told["password"]), told["bot"]))
+"""
+
+INITDB = """
+import json, sys
+from pathlib import Path
+from nasos.secret import Secret
+from nasos.stack import postgres as pg
+data, owner = json.loads(sys.argv[1])
+pg.initialize(pg.Server(Path(data), 1, Path("/none"), owner), pg.Login("nasos_admin", Secret("planted-admin-password")))
+"""
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory that the server's user can reach."""
+    path = Path(tempfile.mkdtemp(prefix="nasos-cluster-"))
+    yield path
+    shutil.rmtree(path)
+
+
+def _killed_after(statements: int, postgres: PostgresUnderTest, login: pg.Login) -> int:
+    told = {
+        "statements": statements, "data": str(postgres.server.data), "port": postgres.server.port,
+        "ca": str(postgres.server.ca_file), "admin": postgres.admin.username, "bot": login.database,
+        "admin_password": postgres.admin.password.reveal(), "password": login.password.reveal(),
+    }  # fmt: skip
+    command = [sys.executable, "-c", PROVISION]
+    return subprocess.run(command, input=json.dumps(told), text=True, check=False).returncode
+
+
+def _public_may_connect(postgres: PostgresUnderTest, bot: str) -> bool:
+    with pg.connect(postgres.server, postgres.admin) as db:
+        row = db.execute("SELECT has_database_privilege('public', %s, 'CONNECT')", (bot,)).fetchone()
+    return bool(row and row[0])
+
+
+def test_provisioning_killed_at_every_step_completes_when_repeated(postgres: PostgresUnderTest) -> None:
+    """kill -9 after each statement in turn: the next run ends with a login that works and nothing open to PUBLIC."""
+    for statements in range(1, 30):
+        bot = f"killed{statements}"
+        login = pg.Login(f"{bot}_a", Secret.random(), bot)
+        code = _killed_after(statements, postgres, login)
+        pg.provision(postgres.server, postgres.admin, bot, login)
+        assert pg.can_login(postgres.server, login), statements
+        assert not _public_may_connect(postgres, bot), statements
+        with pg.connect(postgres.server, login) as db:
+            assert db.execute("SELECT session_user, current_user").fetchone() == (f"{bot}_a", f"{bot}_owner")
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+    assert statements >= 8
+
+
+def test_provisioning_again_changes_nothing(postgres: PostgresUnderTest) -> None:
+    """On a provisioned cluster nothing is reported as changed, and the login is the same."""
+    assert pg.provision(postgres.server, postgres.admin, "nasos", postgres.login) == []
+    assert pg.can_login(postgres.server, postgres.login)
+
+
+def test_a_lost_membership_and_an_opened_database_are_put_right(postgres: PostgresUnderTest) -> None:
+    """What somebody changed by hand is as it should be after the next run."""
+    bot = postgres.bot("drifted")
+    bot.execute("REVOKE drifted_owner FROM drifted_a")
+    bot.execute("GRANT CONNECT ON DATABASE drifted TO PUBLIC")
+    pg.provision(postgres.server, postgres.admin, "drifted", bot.login)
+    assert not _public_may_connect(postgres, "drifted")
+    with pg.connect(postgres.server, bot.login) as db:
+        assert db.execute("SELECT current_user").fetchone() == ("drifted_owner",)
+
+
+@pytest.mark.parametrize("group", [True, False], ids=["with its initdb", "alone, its initdb goes on"])
+def test_initdb_killed_half_way_completes_when_repeated(place: Path, *, group: bool) -> None:
+    """kill -9 of the run that makes the cluster: nothing half-made is taken for a cluster, the next run makes it."""
+    server = server_below(place)
+    child = subprocess.Popen(
+        [sys.executable, "-c", INITDB, json.dumps([str(server.data), OWNER])], start_new_session=True
+    )
+    until(lambda: list(place.glob("pg/*/global/pg_control")) or list(place.glob("pg/*/base/1")), 30)
+    assert not server.data.exists()
+    if group:
+        os.killpg(child.pid, signal.SIGKILL)
+    child.kill()
+    child.wait()
+    assert not server.data.exists()
+    admin = pg.Login(pg.ADMIN, Secret.random())
+    assert pg.initialize(server, admin) is True
+    assert pg.initialize(server, admin) is False
+    pg.configure(server, place / "tls")
+    process = Process(server, place / "log")
+    process.start(admin)
+    process.stop()
+    until(lambda: not _processes_in(place), 30)
+    assert [path.name for path in (place / "pg").iterdir()] == ["data"]
+
+
+def _processes_in(place: Path) -> list[str]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if str(place) in command:
+            found.append(command)
+    return found
+
+
+def test_a_password_is_nowhere_but_in_vault(postgres: PostgresUnderTest) -> None:
+    """Server log, WAL, data files, pg_stat_activity and every process are clean, with every statement logged."""
+    planted, plain = pg.Login("nasos_b", Secret.random(), "nasos"), Secret.random()
+    canary = Canary({
+        "admin": postgres.admin.password.reveal().encode(),
+        "bot": postgres.login.password.reveal().encode(),
+        "planted": planted.password.reveal().encode(),
+    })  # fmt: skip
+    with pg.connect(postgres.server, postgres.admin) as db:
+        db.execute("SET log_statement = 'all'")
+        pg.set_password(db, planted)
+        shown = _activity(postgres)
+        assert "ALTER ROLE" in shown
+        assert planted.password.reveal() not in shown
+        assert list(canary.in_processes()) == []
+        # The negative twin: what a plain ALTER ROLE shows, in both places, is seen by the same look.
+        statement = sql.SQL("ALTER ROLE nasos_b PASSWORD {}").format(sql.Literal(plain.reveal()))
+        db.execute(statement)
+        assert plain.reveal() in _activity(postgres)
+        db.execute("ALTER ROLE nasos_b NOLOGIN PASSWORD NULL")
+        db.execute("CHECKPOINT")
+    assert [hit.where for hit in canary.in_tree(postgres.server.data)] == []
+    assert [hit.where for hit in canary.in_file(postgres.log)] == []
+    assert list(Canary({"plain": plain.reveal().encode()}).in_file(postgres.log))
+
+
+def _activity(postgres: PostgresUnderTest) -> str:
+    with pg.connect(postgres.server, postgres.admin) as db:
+        return "\n".join(str(row[0]) for row in db.execute("SELECT query FROM pg_stat_activity"))
+
+
+def test_without_tls_there_is_no_way_in(postgres: PostgresUnderTest) -> None:
+    """Plain text is refused with the right password too."""
+    with pytest.raises(psycopg.OperationalError, match=r"no pg_hba\.conf entry"):
+        psycopg.connect(
+            host="127.0.0.1", port=postgres.server.port, user="nasos_a", dbname="nasos", sslmode="disable",
+            password=postgres.login.password.reveal(),
+        )  # fmt: skip
+
+
+def test_a_server_with_another_ca_is_refused_before_the_password_is_sent(
+    postgres: PostgresUnderTest, tmp_path: Path
+) -> None:
+    """verify-full: a CA that did not sign the server ends the handshake."""
+    other = replace(postgres.server, ca_file=DevCa.open(tmp_path, now=datetime.now(UTC)).path)
+    with pytest.raises(DatabaseError, match="certificate verify failed"):
+        pg.can_login(other, postgres.login)
+
+
+def test_a_wrong_password_and_the_idle_role_are_refused(postgres: PostgresUnderTest) -> None:
+    """False, not an error; the text of the error holds no password."""
+    wrong = replace(postgres.login, password=Secret("planted-wrong-password"))
+    idle = replace(postgres.login, username="nasos_b")
+    assert not pg.can_login(postgres.server, wrong)
+    assert not pg.can_login(postgres.server, idle)
+    assert not pg.can_login(postgres.server, replace(idle, username="nasos_owner"))
+    with pytest.raises(DatabaseError) as caught, pg.connect(postgres.server, wrong):
+        pass
+    assert "planted" not in caught.value.message
+    assert "password authentication failed" in caught.value.message
+
+
+def test_an_administrator_cannot_come_in_from_elsewhere(postgres: PostgresUnderTest) -> None:
+    """It listens on 127.0.0.1 only, and on no unix socket."""
+    with pg.connect(postgres.server, postgres.admin) as db:
+        shown = {
+            name: db.execute(f"SHOW {name}".encode()).fetchone()
+            for name in ("listen_addresses", "unix_socket_directories")
+        }
+    assert shown == {"listen_addresses": ("127.0.0.1",), "unix_socket_directories": ("",)}
+
+
+def test_tables_belong_to_the_owner_and_survive_a_switch(postgres: PostgresUnderTest) -> None:
+    """What `_a` makes, `_b` reads, changes and alters after the switch, while `_a` is shut out."""
+    bot = postgres.bot("switched")
+    with pg.connect(bot.server, bot.login) as db:
+        db.execute("CREATE TABLE trades (id serial, pair text)")
+        db.execute("INSERT INTO trades (pair) VALUES ('BTC/USDT')")
+    other = bot.set_password("switched_b")
+    bot.execute("ALTER ROLE switched_a NOLOGIN")
+    assert not pg.can_login(bot.server, bot.login)
+    with pg.connect(bot.server, other) as db:
+        db.execute("ALTER TABLE trades ADD COLUMN note text")
+        db.execute("INSERT INTO trades (pair) VALUES ('ETH/USDT')")
+        assert db.execute("SELECT count(*) FROM trades").fetchone() == (2,)
+        assert db.execute("SELECT tableowner FROM pg_tables WHERE tablename = 'trades'").fetchone() == (
+            "switched_owner",
+        )
+
+
+def test_one_bot_cannot_enter_the_database_of_another(postgres: PostgresUnderTest) -> None:
+    """CONNECT is the owner's alone."""
+    one, two = postgres.bot("one"), postgres.bot("two")
+    with (
+        pytest.raises(DatabaseError, match="permission denied for database"),
+        pg.connect(one.server, replace(one.login, database=two.bot)),
+    ):
+        pass
+
+
+def test_a_damaged_pg_hba_is_put_right(postgres: PostgresUnderTest) -> None:
+    """Opened to the world by hand: `configure` says that it changed something, and after it the door is shut."""
+    opened = postgres.server.data / "pg_hba.conf"
+    opened.write_text("host all all 0.0.0.0/0 trust\n")
+    postgres.restart()
+    with psycopg.connect(
+        host="127.0.0.1", port=postgres.server.port, user="nasos_admin", dbname="postgres", sslmode="disable"
+    ) as db:
+        assert db.execute("SELECT 1").fetchone() == (1,)
+    tls = postgres.server.ca_file.parent
+    assert pg.configure(postgres.server, tls) is True
+    assert pg.configure(postgres.server, tls) is False
+    postgres.restart()
+    with pytest.raises(psycopg.OperationalError, match=r"no pg_hba\.conf entry"):
+        psycopg.connect(
+            host="127.0.0.1", port=postgres.server.port, user="nasos_admin", dbname="postgres", sslmode="disable"
+        )
+    assert pg.can_login(postgres.server, postgres.login)
+
+
+def test_a_killed_server_comes_back_with_what_was_committed(postgres: PostgresUnderTest) -> None:
+    """kill -9 of the server: the committed row is there after its start."""
+    bot = postgres.bot("crashed")
+    with pg.connect(bot.server, bot.login) as db:
+        db.execute("CREATE TABLE kept (id int)")
+        db.execute("INSERT INTO kept VALUES (7)")
+    postgres.kill()
+    with pytest.raises(DatabaseError):
+        pg.can_login(bot.server, bot.login)
+    postgres.restart()
+    with pg.connect(bot.server, bot.login) as db:
+        assert db.execute("SELECT id FROM kept").fetchone() == (7,)
