@@ -10,7 +10,7 @@ so that eighteen pairs show all of it at any time:
 - a dip is a plunge, half an hour at the bottom, and a leap back;
 - dips 0 to 5, *flood*: the price climbs fast, too fast for the strategy to take a dip for one;
 - from dip 6 on, *high water*: slower climbing, and each dip is what the strategy looks for (``ewo1``);
-- one dip of 12 to 15, in turn, is the *trap*: it looks like the others, does not come back, and the price falls in
+- one dip of 11 to 14, in turn, is the *trap*: it looks like the others, does not come back, and the price falls in
   steps by a third. Whoever bought it loses;
 - the rest, *ebb*: dips, most of them shallow; the deep ones are worth a trade again (``ewolow``).
 """
@@ -38,10 +38,10 @@ _DIP: Final = 90
 _DIPS: Final = 21
 _PLAY: Final = _DIPS * _DIP
 _CUE: Final = 105
-_EBB: Final = 17
+_EBB: Final = 16
 """The first dip that is surely after the fall."""
 
-_TIDE: Final = _curve((0, 0.0), (6 * _DIP, 0.76), (_PLAY, 1.05))
+_TIDE: Final = _curve((0, 0.0), (6 * _DIP - 15, 0.76), (_PLAY, 1.05))
 _FALL_AFTER: Final = 36
 """Minutes of the trap: at the end of its bottom, when everybody has bought."""
 _FALL: Final = _curve(
@@ -104,7 +104,7 @@ def _performance(index: int, turn: int) -> array[float]:
 
 def _play(index: int, turn: int) -> _Play:
     start, end = (0.2 * (chance(index, turn + later, salt=2) - 0.5) for later in (0, 1))
-    return _Play(start, top=0.46 + 0.03 * chance(index, turn, salt=3), trap=12 + (index + turn) % 4, end=end)
+    return _Play(start, top=0.46 + 0.03 * chance(index, turn, salt=3), trap=11 + (index + turn) % 4, end=end)
 
 
 def _tide(play: _Play) -> list[float]:
@@ -117,7 +117,7 @@ def _tide(play: _Play) -> list[float]:
 def _dip(index: int, turn: int, dip: int, trap: int) -> list[float]:
     """About 6 % deep; none while the tide falls, which has steps of its own; shallow for most of the ebb."""
     number = turn * _DIPS + dip
-    depth = 0.060 + 0.012 * chance(index, number, salt=5)
+    depth = 0.063 + 0.008 * chance(index, number, salt=5)
     if dip >= _EBB and chance(index, number, salt=4) < 0.6:
         depth *= 0.4
     if trap < dip <= trap + 2:
