@@ -13,7 +13,7 @@ import documents
 from documents import PAGES, PROJECT, blocks
 from nasos.checks.exposure import MAP
 from nasos.cli import root
-from nasos.settings import Document, parse_document
+from nasos.settings import BotSettings, Document, parse_document
 from nasos.stack.binaries import PROGRAMS
 
 SCRIPTS = {
@@ -185,7 +185,7 @@ def test_the_readmes_settings_are_understood(tmp_path: Path) -> None:
     [example] = [block for block in blocks(ENGLISH) if block.language == "toml"]
     (tmp_path / "nasos.toml").write_text(example.text)
     document = parse_document(tmp_path / "nasos.toml")
-    assert (document.bot.exchange, document.bot.config, document.bot.dry_run) == ("config", "my-config.json", True)
+    assert document.bot == BotSettings(name="mine", exchange="config", config="my-config.json", dry_run=True)
     assert document.tls == Document().tls
 
 
