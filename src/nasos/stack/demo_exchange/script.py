@@ -39,7 +39,7 @@ _DIPS: Final = 21
 _PLAY: Final = _DIPS * _DIP
 _CUE: Final = 105
 _EBB: Final = 16
-"""The first dip that is surely after the fall."""
+"""From this dip on most are shallow."""
 
 _TIDE: Final = _curve((0, 0.0), (6 * _DIP - 15, 0.76), (_PLAY, 1.05))
 _FALL_AFTER: Final = 36
