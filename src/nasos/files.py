@@ -91,21 +91,29 @@ def private_directory(path: Path, owner: int | None = None, mode: int = PRIVATE_
     """
     try:
         path.mkdir(mode=mode, parents=True, exist_ok=True)
-        status = path.lstat()
-        if not stat.S_ISDIR(status.st_mode):
-            raise FileRefused(f"{path} is not a directory", f'"ls -ld {path}" shows what it is')
-        if owner is not None and status.st_uid != owner:
-            os.chown(path, owner, -1)
-        elif owner is None and status.st_uid != os.geteuid():
-            raise FileRefused(
-                f"{path} belongs to uid {status.st_uid}, not to you (uid {os.geteuid()})",
-                f"chown {os.geteuid()} {path}",
-            )
-        if stat.S_IMODE(status.st_mode) != mode:
-            path.chmod(mode)
+        # By descriptor: run as root, the parent may be a service's, which could swap a link in between look and chown.
+        fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            _make_private(fd, path, owner, mode)
+        finally:
+            os.close(fd)
     except OSError as error:
         raise _refused(path, error) from None
     return path
+
+
+def _make_private(fd: int, path: Path, owner: int | None, mode: int) -> None:
+    status, opened = os.fstat(fd), f"/proc/self/fd/{fd}"
+    if not stat.S_ISDIR(status.st_mode):
+        raise FileRefused(f"{path} is not a directory", f'"ls -ld {path}" shows what it is')
+    if owner is not None and status.st_uid != owner:
+        os.chown(opened, owner, -1)
+    elif owner is None and status.st_uid != os.geteuid():
+        raise FileRefused(
+            f"{path} belongs to uid {status.st_uid}, not to you (uid {os.geteuid()})", f"chown {os.geteuid()} {path}"
+        )
+    if stat.S_IMODE(status.st_mode) != mode:
+        os.chmod(opened, mode)  # noqa: PTH101  the descriptor's own name, not a path
 
 
 def read_private(path: Path, limit: int = 1 << 20, owner: int | None = None) -> bytes:

@@ -18,7 +18,8 @@ import pytest
 
 from fixtures.vault import VaultUnderTest, free_port
 from nasos.ledger import Event, read
-from nasos.stack.home import Ports, Record
+from nasos.stack.home import Record
+from nasos.stack.ports import Ports
 
 ROOT = Path(__file__).parents[2]
 CANARY = "canary-5d1e77b0"

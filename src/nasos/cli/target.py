@@ -13,7 +13,7 @@ from nasos.cli.context import service_connection
 from nasos.errors import SettingsError
 from nasos.settings import Settings, VaultConnection
 from nasos.stack.home import Home, Record
-from nasos.stack.supervisor import recorded_pid
+from nasos.stack.recorded import recorded_pid
 from nasos.stack.users import SERVICES, Users
 
 PROGRAMS: Final = ("vault", "postgres", "exchange", "bot", "nginx", "supervisord")

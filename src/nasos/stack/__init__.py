@@ -2,11 +2,13 @@
 
 ==================  ======================================================================
 ``binaries``        where the programs are; pinned digests
-``home``            the state directory: record, ports, directories, owners, unseal key
+``home``            the state directory: record, directories, owners, unseal key
+``ports``           where everything listens, and who sits on a port of ours
 ``users``           one uid per service when run as root
 ``postgres``        cluster, TLS, roles whose passwords are in Vault
 ``programs``        what runs, in which order, with which command line
-``supervisor``      supervisord: start, ask, stop; ends what a killed supervisor left behind
+``supervisor``      supervisord: start, ask, stop
+``recorded``        a process that wrote down who it is, so that exactly it can be ended
 ``keeper``          runs a program as a group that leaves nothing behind
 ``bootstrap``       Vault's bootstrap as the stack needs it
 ``embedded``        one stack, and what speaks to its parts

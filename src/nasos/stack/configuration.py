@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -18,6 +20,7 @@ from nasos.secret import Secret
 from nasos.settings import Settings
 from nasos.stack import demo_exchange
 from nasos.stack.embedded import Stack
+from nasos.stack.home import require_spellable
 from nasos.stack.users import Users
 from nasos.tls import SERVICES, Leaf, issue_all
 from nasos.vault import VaultClient
@@ -28,12 +31,18 @@ LEAST_FREE_MB: Final = 300
 
 
 def require_platform(settings: Settings) -> None:
-    """Refuse early what would fail late.
+    """Refuse early what would fail late; nothing is made or changed yet.
 
     Raises:
-        StackError: Too little disk, or an interpreter that the services' users cannot reach.
+        StackError: A path that a server's configuration cannot hold, too little disk, or an interpreter that the
+            services' users cannot reach.
     """
-    place = next(path for path in (settings.home, *settings.home.parents) if path.exists())
+    require_spellable(settings.home, "NASOS_HOME")
+    require_spellable(Path(sys.prefix), "the installation")
+    if settings.key_dir:
+        require_spellable(settings.key_dir, "NASOS_KEY_DIR")
+    # Not Path.exists(): it raises where a directory on the way is closed to us.
+    place = next(path for path in (settings.home, *settings.home.parents) if os.path.exists(path))  # noqa: PTH110
     free = shutil.disk_usage(place).free >> 20
     if free < LEAST_FREE_MB:
         raise StackError(
@@ -55,10 +64,9 @@ def write_before_start(stack: Stack) -> None:
     """Unseal key, certificates and Vault's configuration: what must stand before anything starts."""
     home, ports, settings, users = stack.home, stack.ports, stack.settings, stack.home.users
     now = datetime.now(UTC)
-    key = home.key_path(settings, stack.record)
-    private_directory(key.parent.parent, mode=0o711 if users.separate else 0o700)
-    private_directory(key.parent, users.uid("vault"))
+    key = None
     if settings.vault.seal == "static":
+        key = home.prepare_key_directory(settings, stack.record)
         make_unseal_key(key, owner=users.uid("vault"))
     issue_certificates(stack, now=now)
     config = ServerConfig(
@@ -68,7 +76,7 @@ def write_before_start(stack: Stack) -> None:
         tls_cert=home.tls / "vault.pem",
         tls_key=home.tls / "vault.key",
         audit_files=(home.root / "audit" / "primary" / "audit.log", home.root / "audit" / "second" / "audit.log"),
-        unseal_key=key if settings.vault.seal == "static" else None,
+        unseal_key=key,
     )
     private_directory(config.data_dir, users.uid("vault"))
     atomic_write(home.root / "vault" / "config.hcl", render_config(config).encode(), owner=users.uid("vault"))
@@ -110,7 +118,7 @@ def write_bot_configuration(stack: Stack) -> None:
         exchange=demo_exchange.ccxt_config(stack.ports.exchange) if settings.bot.exchange == "demo" else None,
         api_port=stack.ports.bot,
         db_url=f"postgresql+psycopg://127.0.0.1:{stack.ports.postgres}/{settings.bot.name}"
-        f"?sslmode=verify-full&sslrootcert={stack.ca_file}",
+        f"?sslmode=verify-full&sslrootcert={quote(str(stack.ca_file))}",
         project=settings.project,
     )
     content = msgspec.json.format(msgspec.json.encode(base)) + b"\n"
@@ -125,9 +133,9 @@ def write_app_environment(stack: Stack) -> None:
     lines = [
         "# Written by nasos up. VaultClient() reads this where no VAULT_ADDR is set; copy it to .env to change it.",
         f"VAULT_ADDR={stack.vault_address}",
-        f"VAULT_CACERT={stack.ca_file}",
+        f'VAULT_CACERT="{stack.ca_file}"',
         f"VAULT_ROLE_ID={role_id}",
-        f"VAULT_SECRET_ID_FILE={stack.home.credentials / 'app.secret-id'}",
+        f'VAULT_SECRET_ID_FILE="{stack.home.credentials / "app.secret-id"}"',
     ]
     atomic_write(stack.home.root / "app.env", ("\n".join(lines) + "\n").encode())
 

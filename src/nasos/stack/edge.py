@@ -7,7 +7,8 @@ from pathlib import Path
 from nasos.files import atomic_write
 from nasos.settings import Settings
 from nasos.stack.binaries import find
-from nasos.stack.home import Home, Ports
+from nasos.stack.home import Home
+from nasos.stack.ports import Ports
 from nasos.tls import edge_hosts, nginx
 
 

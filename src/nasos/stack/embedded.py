@@ -11,7 +11,8 @@ from nasos.errors import Error, StackError
 from nasos.ledger import Ledger
 from nasos.settings import AppRole, Settings, VaultConnection
 from nasos.stack import health, postgres
-from nasos.stack.home import Home, Ports, Record
+from nasos.stack.home import Home, Record
+from nasos.stack.ports import Ports
 from nasos.stack.programs import wanted
 from nasos.stack.supervisor import Supervisor
 from nasos.stack.users import Users

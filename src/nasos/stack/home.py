@@ -8,50 +8,29 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
-from nasos.errors import FileRefused, PortTaken, StackError
+from nasos.errors import FileRefused, StackError
 from nasos.files import atomic_write, private_directory
 from nasos.settings import DEFAULT_PORT, Settings
+from nasos.stack.ports import Ports
 from nasos.stack.users import Users
 
 SOCKET_PATH_LIMIT: Final = 100
 """Bytes; ``sun_path`` holds 108 with its terminator (unix(7)), and supervisord appends a temporary suffix."""
 
-
-class Ports(msgspec.Struct, frozen=True, kw_only=True):
-    """Where each program listens; all but ``https`` on loopback always."""
-
-    https: int
-    vault: int
-    postgres: int
-    bot: int
-    exchange: int
-    vault_cluster: int
-
-    @classmethod
-    def following(cls, https: int) -> Ports:
-        """The HTTPS port and the ones after it."""
-        return cls(
-            https=https,
-            vault=https + 1,
-            postgres=https + 2,
-            bot=https + 3,
-            exchange=https + 4,
-            vault_cluster=https + 5,
-        )
+UNSPELLABLE: Final = "\"'\\$%;#`"
+"""Characters that one of the servers' configuration languages reads as its own; HCL cannot escape ``$`` and ``%``."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """``stack.json``."""
 
-    id: str
+    id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
     """Random name of this stack; the unseal key's directory carries it."""
     ports: Ports
 
@@ -111,9 +90,10 @@ class Home:
             return msgspec.json.decode(self.record_path.read_bytes(), type=Record)
         except FileNotFoundError:
             return None
-        except PermissionError:
+        except OSError as error:
             raise FileRefused(
-                f"{self.record_path} may not be read", f'"ls -ld {self.root}" shows whose stack this is'
+                f"{self.record_path} cannot be read: {(error.strerror or '').lower()}",
+                f'"ls -ld {self.root}" shows whose stack this is',
             ) from None
         except msgspec.MsgspecError as error:
             raise StackError(
@@ -156,55 +136,59 @@ class Home:
         """Where the unseal key is, outside the state directory.
 
         Raises:
-            StackError: The configured directory lies inside the state directory.
+            StackError: The configured directory and the state directory lie one in the other.
         """
         directory = settings.key_dir or self.users.key_directory() / record.id
-        if directory.resolve().is_relative_to(self.root.resolve()):
+        key_dir, root = directory.resolve(), self.root.resolve()
+        if key_dir.is_relative_to(root):
             raise StackError(
                 f"the unseal key would lie inside {self.root}: a copy of the state could be unsealed",
                 "set NASOS_KEY_DIR to a directory outside",
             )
+        if root.is_relative_to(key_dir):
+            raise StackError(
+                f"the state directory {self.root} lies inside the key's directory {directory}, which is Vault's alone",
+                f"set NASOS_KEY_DIR to a directory of its own: {directory / 'unseal-key'}",
+            )
         return directory / "unseal.key"
 
+    def prepare_key_directory(self, settings: Settings, record: Record) -> Path:
+        """Make the key's directory private to Vault; return the key's path.
 
-def require_free(ports: Ports, listen: str, programs: Iterable[str]) -> None:
-    """Fail early, naming the port and who holds it.
+        Raises:
+            StackError: The configured directory is used for something else; nothing about it was changed.
+        """
+        path, owner = self.key_path(settings, record), self.users.uid("vault")
+        if settings.key_dir is None:
+            private_directory(path.parent.parent, mode=0o711 if self.users.separate else 0o700)
+        elif path.parent.is_dir():
+            _require_own(path.parent, os.geteuid() if owner is None else owner)
+        private_directory(path.parent, owner)
+        return path
+
+
+def _require_own(directory: Path, owner: int) -> None:
+    """Somebody's home, or /etc, must not become private to Vault because it was named as the key's directory."""
+    status = directory.stat()
+    private = status.st_uid == owner and not status.st_mode & 0o077
+    others = {entry.name for entry in directory.iterdir()} - {"unseal.key", ".unseal.key.new"}
+    if others and not (private and (directory / "unseal.key").exists()):
+        raise StackError(
+            f"{directory} holds other things ({min(others)}); the unseal key needs a directory of its own",
+            f"NASOS_KEY_DIR={directory / 'nasos'}",
+        )
+
+
+def require_spellable(path: Path, what: str) -> None:
+    """Refuse a path that some server's configuration could not hold, before anything is made there.
 
     Raises:
-        PortTaken: Something listens where a program of ours must.
+        StackError: Names the character.
     """
-    names = ["https" if name == "nginx" else name for name in programs]
-    for name in (*names, "vault_cluster"):
-        address = listen if name == "https" else "127.0.0.1"
-        port: int = getattr(ports, name)
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((address, port))
-            except OSError as error:
-                raise PortTaken(
-                    f"port {port} ({name}) cannot be used: {(error.strerror or 'taken').lower()}{_holder(port)}",
-                    f"choose another base port: ./nasos up --port {ports.https + 1000}",
-                ) from None
-
-
-def _holder(port: int) -> str:
-    """`` (pid N, name)`` of the listener, where the kernel lets us see it."""
-    wanted = f":{port:04X}"
-    inodes: set[str] = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            rows = Path(table).read_text().splitlines()[1:]
-        except OSError:
-            continue
-        fields = [row.split() for row in rows]
-        inodes |= {field[9] for field in fields if field[1].endswith(wanted) and field[3] == "0A"}
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            links = {str(fd.readlink()) for fd in (process / "fd").iterdir()}
-            if links & {f"socket:[{inode}]" for inode in inodes}:
-                return f" by pid {process.name} ({(process / 'comm').read_text().strip()})"
-        except OSError:
-            continue
-    return ""
+    text = str(path)
+    for sign in text:
+        if sign in UNSPELLABLE or not sign.isprintable():
+            raise StackError(
+                f"{what} {text!r} has the character {sign!r}, which the servers' configuration files cannot hold",
+                "choose a path with letters, digits, spaces and -_.+,@()",
+            )

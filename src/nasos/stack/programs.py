@@ -14,7 +14,8 @@ from typing import Final
 
 from nasos.settings import Settings
 from nasos.stack.binaries import find
-from nasos.stack.home import Home, Ports
+from nasos.stack.home import Home
+from nasos.stack.ports import Ports
 from nasos.stack.supervisor import Program
 
 ORDER: Final = ("vault", "exchange", "postgres", "bot", "nginx")

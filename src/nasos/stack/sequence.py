@@ -26,7 +26,8 @@ from nasos.stack.configuration import (
 )
 from nasos.stack.edge import write_configuration
 from nasos.stack.embedded import Stack
-from nasos.stack.home import Home, require_free
+from nasos.stack.home import Home
+from nasos.stack.ports import require_free
 from nasos.stack.programs import STOP_ORDER, programs, wanted
 from nasos.stack.supervisor import Supervisor
 from nasos.stack.users import Users

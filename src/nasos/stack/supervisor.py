@@ -1,8 +1,7 @@
 """supervisord: start it, ask it, stop it, and end what a killed one left behind.
 
 Rules: programs start only when ``up`` says so (order matters), and come back by themselves when they die; each
-records pid, start time and boot id before it becomes itself, so that after ``kill -9`` of supervisord exactly those
-processes can be ended, never a stranger that got the same pid.
+records who it is first (``recorded``), so that after ``kill -9`` of supervisord exactly those processes can be ended.
 """
 
 from __future__ import annotations
@@ -25,12 +24,10 @@ from nasos.errors import ProgramFailed, StackError
 from nasos.files import PRIVATE, atomic_write
 from nasos.settings import child_environment
 from nasos.stack.home import Home
+from nasos.stack.recorded import end_recorded, prelude
 
 START_SECONDS: Final = 10.0
 STOP_SECONDS: Final = 20.0
-
-# pid and start time (proc_pid_stat(5), field 22), then the boot that they belong to; core dumps off for all.
-_PRELUDE: Final = 'cat /proc/$$/stat /proc/sys/kernel/random/boot_id >"$0" && ulimit -c 0 && exec "$@"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,65 +161,17 @@ class Supervisor:
 
     def end_orphans(self) -> list[str]:
         """End the recorded processes of a supervisord that is gone; return their names."""
-        ended = []
         # supervisord first: a hung one would start the others again. The bot next: it trades.
         order = ("supervisord", "bot", "nginx", "exchange", "postgres", "vault")
-        for name in order:
-            pid = recorded_pid(self._home, name)
-            if pid is not None and end(pid, signal.SIGINT if name == "postgres" else signal.SIGTERM):
-                ended.append(name)
-        return ended
-
-
-def prelude(home: Home, name: str, command: Sequence[str]) -> list[str]:
-    """``command``, recording its own identity first."""
-    return ["/bin/sh", "-c", _PRELUDE, str(home.run(name) / "process"), *command]
-
-
-def recorded_pid(home: Home, name: str) -> int | None:
-    """The pid of a recorded process, if that very process still lives."""
-    try:
-        stat, boot = (home.run(name) / "process").read_text().splitlines()
-        now = (Path("/proc") / stat.split(" ", 1)[0] / "stat").read_text()
-        current_boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except (OSError, ValueError):
-        return None
-    same = _started(stat) == _started(now) and boot == current_boot and _state(now) != "Z"
-    return int(stat.split(" ", 1)[0]) if same else None
-
-
-def _started(stat: str) -> str:
-    # The command in field 2 may hold blanks and parentheses; start time is field 22, 20 after the last one.
-    return stat.rpartition(")")[2].split()[19]
-
-
-def _state(stat: str) -> str:
-    return stat.rpartition(")")[2].split()[0]
+        polite = {"postgres": signal.SIGINT}
+        return [name for name in order if end_recorded(self._home, name, polite.get(name, signal.SIGTERM))]
 
 
 def _alive(pid: int) -> bool:
     try:
-        return _state((Path("/proc") / str(pid) / "stat").read_text()) != "Z"
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-def end(pid: int, first: signal.Signals) -> bool:
-    """End a process: politely, then after a while not."""
-    descriptor = os.pidfd_open(pid)
-    try:
-        for number, patience in ((first, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
-            signal.pidfd_send_signal(descriptor, number)
-            deadline = time.monotonic() + patience
-            while time.monotonic() < deadline:
-                if not _alive(pid):
-                    return True
-                time.sleep(0.02)
-    except ProcessLookupError:
-        return True
-    finally:
-        os.close(descriptor)
-    raise StackError(f"process {pid} of an earlier run does not end", f"kill -9 {pid}")
 
 
 def render(home: Home, programs: Sequence[Program]) -> str:
