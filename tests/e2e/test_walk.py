@@ -6,6 +6,8 @@ import json
 import os
 import pwd
 import re
+import socket
+import ssl
 import stat
 from pathlib import Path
 
@@ -181,6 +183,35 @@ def test_two_stacks_live_side_by_side(stack: Walk, tmp_path_factory: pytest.Temp
     done = stack.run("./nasos", "status", extra={"NASOS_HOME": str(second)}, check=False)
     assert done.returncode == 3
     assert "nasos: hint: ./nasos up" in done.stderr
+
+
+def test_a_name_added_to_the_edge_is_served_after_up(stack: Walk) -> None:
+    """`hosts` in nasos.toml, then `up`: certificate and nginx know the name at once; taken out, it is refused again."""
+    bot = stack.pid("bot")
+    document = stack.project / "nasos.toml"
+    document.write_text('[tls]\nhosts = ["localhost", "bot.internal"]\n')
+    try:
+        stack.nasos("up")
+        stack.until(lambda: _served_under(stack, "bot.internal"), 10)
+    finally:
+        document.unlink()
+    stack.nasos("up")
+    stack.until(lambda: not _served_under(stack, "bot.internal"), 10)
+    assert _served_under(stack, "localhost")
+    assert stack.pid("bot") == bot
+
+
+def _served_under(walk: Walk, name: str) -> bool:
+    """Whether the edge shows a certificate for this name that our CA signed."""
+    context = ssl.create_default_context(cafile=str(walk.ca_file))
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", walk.port), 10) as plain,
+            context.wrap_socket(plain, server_hostname=name),
+        ):
+            return True
+    except ssl.SSLError:
+        return False
 
 
 @pytest.mark.parametrize(

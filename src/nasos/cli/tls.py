@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 import click
 
 from nasos.cli.output import document, json_option, note, say
 from nasos.errors import EXIT_CLEAN, EXIT_FINDINGS
 from nasos.settings import load
-
-if TYPE_CHECKING:
-    from nasos.stack.home import Home
-    from nasos.tls import Leaf
 
 
 @click.group()
@@ -29,9 +24,9 @@ def setup(force: bool) -> None:  # noqa: FBT001  click passes options by name
     Running services pick a new certificate up at once.
     """
     from nasos.files import private_directory
+    from nasos.stack.certificates import issue
     from nasos.stack.home import Home
     from nasos.stack.users import Users
-    from nasos.tls import SERVICES, issue_all
 
     settings, users = load(), Users.of_this_process()
     users.ensure()
@@ -39,37 +34,12 @@ def setup(force: bool) -> None:  # noqa: FBT001  click passes options by name
     mode = 0o711 if users.separate else 0o700
     private_directory(home.root, mode=mode)
     private_directory(home.tls, mode=mode)
-    leaves = issue_all(
-        home.tls,
-        settings.tls.hosts,
-        now=datetime.now(UTC),
-        owners={service.program: users.uid(service.program) for service in SERVICES},
-        force=force,
-        notify=[lambda program, leaf: _record(home, program, leaf), lambda program, _: _reload(home, program)],
-    )
+    leaves = issue(home, settings, now=datetime.now(UTC), force=force)
     for leaf in leaves:
         done = f"issued ({leaf.reason})" if leaf.issued else "good as it is"
         note(f"{click.style('✓', fg='green')} {leaf.service:9} {done}, until {leaf.not_after:%Y-%m-%d}")
     say(str(home.tls / "ca.pem"))
     note("  trust this CA in your browser or client; it can sign for this stack's own names only")
-
-
-def _record(home: Home, program: str, leaf: Leaf) -> None:
-    from nasos.ledger import Ledger
-
-    detail = {"reason": leaf.reason, "not_after": leaf.not_after.isoformat(), "program": program}
-    Ledger(home.ledger, "operator").append("tls.issue", leaf.service, detail=detail)
-
-
-def _reload(home: Home, program: str) -> None:
-    """Make a running program read its new certificate."""
-    from nasos.stack.supervisor import Supervisor
-    from nasos.tls import SERVICES
-
-    number = next(service.reload_signal for service in SERVICES if service.program == program)
-    supervisor = Supervisor(home)
-    if number is not None and supervisor.running():
-        supervisor.signal(program, number)
 
 
 @tls.command()

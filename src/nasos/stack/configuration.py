@@ -15,14 +15,13 @@ import msgspec
 from nasos.bot import freqtrade
 from nasos.errors import SecretNotFound, StackError
 from nasos.files import atomic_write, private_directory, read_private
-from nasos.ledger import Ledger
 from nasos.secret import Secret
 from nasos.settings import Settings
 from nasos.stack import demo_exchange
+from nasos.stack.certificates import issue
 from nasos.stack.embedded import Stack
 from nasos.stack.home import require_spellable
 from nasos.stack.users import Users
-from nasos.tls import SERVICES, Leaf, issue_all
 from nasos.vault import VaultClient
 from nasos.vault.server import ServerConfig, make_unseal_key, render_config
 
@@ -68,7 +67,7 @@ def write_before_start(stack: Stack) -> None:
     if settings.vault.seal == "static":
         key = home.prepare_key_directory(settings, stack.record)
         make_unseal_key(key, owner=users.uid("vault"))
-    issue_certificates(stack, now=now)
+    issue(home, settings, now=now)
     config = ServerConfig(
         port=ports.vault,
         cluster_port=ports.vault_cluster,
@@ -82,22 +81,6 @@ def write_before_start(stack: Stack) -> None:
     atomic_write(home.root / "vault" / "config.hcl", render_config(config).encode(), owner=users.uid("vault"))
 
 
-def issue_certificates(stack: Stack, *, now: datetime) -> None:
-    """Issue what is missing or due; a running service is told by whoever runs it."""
-    ledger = stack.ledger()
-    issue_all(
-        stack.home.tls,
-        stack.settings.tls.hosts,
-        now=now,
-        owners={service.program: stack.home.users.uid(service.program) for service in SERVICES},
-        notify=[lambda program, leaf: _note_certificate(ledger, program, leaf)],
-    )
-
-
-def _note_certificate(ledger: Ledger, program: str, leaf: Leaf) -> None:
-    ledger.append("tls.issue", leaf.service, detail={"program": program, "not_after": leaf.not_after.isoformat()})
-
-
 def ensure_api_secret(vault: VaultClient, bot: str) -> None:
     """Make the bot's API credentials in Vault, once."""
     path = f"bots/{bot}/api"
@@ -108,8 +91,8 @@ def ensure_api_secret(vault: VaultClient, bot: str) -> None:
         vault.write(path, {"username": Secret(bot), **fields}, cas=0)
 
 
-def write_bot_configuration(stack: Stack) -> None:
-    """The bot's ``base.json``: everything but secrets."""
+def write_bot_configuration(stack: Stack) -> bool:
+    """The bot's ``base.json``, everything but secrets; return whether it is another than before."""
     settings, uid = stack.settings, stack.home.users.uid("bot")
     directory = stack.home.bot(settings.bot.name)
     private_directory(directory / "user_data", uid)
@@ -123,8 +106,10 @@ def write_bot_configuration(stack: Stack) -> None:
     )
     content = msgspec.json.format(msgspec.json.encode(base)) + b"\n"
     path = directory / "base.json"
-    if not path.exists() or path.read_bytes() != content:
+    before = path.read_bytes() if path.exists() else None
+    if before != content:
         atomic_write(path, content, owner=uid)
+    return before not in (None, content)
 
 
 def write_app_environment(stack: Stack) -> None:

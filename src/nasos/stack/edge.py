@@ -22,8 +22,8 @@ def _frequi(settings: Settings) -> bool:
     return any((package / "freqtrade/rpc/api_server/ui/installed/index.html").is_file() for package in packages)
 
 
-def write_configuration(home: Home, settings: Settings, ports: Ports) -> None:
-    """Write ``nginx.conf``, if nginx accepts it.
+def write_configuration(home: Home, settings: Settings, ports: Ports) -> bool:
+    """Write ``nginx.conf``, if nginx accepts it; return whether it is another than before.
 
     Raises:
         TlsError: nginx refuses it; the old file stands.
@@ -43,8 +43,9 @@ def write_configuration(home: Home, settings: Settings, ports: Ports) -> None:
     path, candidate = directory / "nginx.conf", directory / "nginx.conf.new"
     content = nginx.render(config, nginx.inspect(binary)).encode()
     if path.exists() and path.read_bytes() == content:
-        return
+        return False
     # The last good file stays until nginx has accepted the new one.
     atomic_write(candidate, content, owner=home.users.uid("nginx"))
     nginx.check(binary, candidate)
     candidate.replace(path)
+    return True

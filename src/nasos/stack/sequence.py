@@ -7,6 +7,7 @@ are proven healthy; it stops before them.
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -104,11 +105,14 @@ def _bring_up(stack: Stack, say: Say) -> None:
         if "exchange" in names:
             _wait(stack, "exchange", probes["exchange"])
         ensure_api_secret(vault, stack.settings.bot.name)
-        write_bot_configuration(stack)
-        stack.supervisor.launch("bot")
+        changed = write_bot_configuration(stack)
+        if not stack.supervisor.launch("bot") and changed:
+            # A trading bot is restarted by its operator, not by a change of a file.
+            say("! the bot's configuration is another one now: ./nasos restart bot", 0.0)
         # nginx needs the bot's answer only for its own proof.
-        write_configuration(stack.home, stack.settings, stack.ports)
-        stack.supervisor.launch("nginx")
+        changed = write_configuration(stack.home, stack.settings, stack.ports)
+        if not stack.supervisor.launch("nginx") and changed:
+            stack.supervisor.signal("nginx", signal.SIGHUP)
         _wait(stack, "bot", probes["bot"])
     with _step(say, "nginx: HTTPS request proven"):
         _wait(stack, "nginx", probes["nginx"])
