@@ -51,8 +51,8 @@ esac
 
 [ "$(uname -s)" = Linux ] || fail "$(uname -s) is not supported, only Linux is" 'use a Linux machine or a virtual one'
 case $(uname -m) in
-x86_64 | aarch64) ;;
-*) fail "no servers are packaged for $(uname -m)" 'use x86_64, or bring your own Vault and PostgreSQL (docs/vault.md)' ;;
+x86_64) ;;
+*) fail "no servers are packaged for $(uname -m)" 'use an x86_64 machine' ;;
 esac
 
 free_mb=$(df -Pm "$root" | awk 'NR == 2 { print $4 }')
