@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from msgspec import structs
 
 from nasos.bot.tether import end_with_parent, seal_memory
 from nasos.cli.output import note
@@ -28,6 +30,13 @@ if TYPE_CHECKING:
 @click.option("--bot", metavar="NAME", help="Run freqtrade as this bot, with all of its secrets.")
 @click.option("--once", is_flag=True, help="With --bot: do not start it again when it ends.")
 @click.option("--die-with-parent", is_flag=True, help="End when the process that started this one ends.")
+@click.option(
+    "--python",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="With --bot: interpreter of the bot's own environment.",
+)
+@click.option("--isolated", is_flag=True, help="Take settings from the environment only, not from .env and nasos.toml.")
 @click.option("--role", metavar="ROLE", default="app", show_default=True, help="Vault role that reads the secrets.")
 @click.option("--file", "files", multiple=True, metavar="VAR=PATH[:FIELD]",
               help="Put a secret into an anonymous file and its path into VAR.")  # fmt: skip
@@ -39,6 +48,8 @@ def run(  # noqa: PLR0913, PLR0917  one parameter per option, passed by name
     bot: str | None,
     once: bool,  # noqa: FBT001  click passes options by name
     die_with_parent: bool,  # noqa: FBT001
+    python: Path | None,
+    isolated: bool,  # noqa: FBT001
     role: str,
     files: Sequence[str],
     variables: Sequence[str],
@@ -55,7 +66,7 @@ def run(  # noqa: PLR0913, PLR0917  one parameter per option, passed by name
         # TERM and not KILL: the bot gets to finish what it is doing, and its lock keeps a second one away.
         end_with_parent(os.getppid(), signal.SIGTERM)
     seal_memory()
-    settings = load()
+    settings = load(files=not isolated)
     if bot is None:
         from nasos.bot.handover import become
 
@@ -63,6 +74,8 @@ def run(  # noqa: PLR0913, PLR0917  one parameter per option, passed by name
         become(command, child_environment(tuple(keep)) | given)
     if files or variables:
         raise UsageError("--file and --env are for other programs; a bot gets all of its records", "nasos run --help")
+    if python is not None:
+        settings = replace(settings, bot=structs.replace(settings.bot, python=str(python)))
     return _bot(settings, bot, keep, command, restart=not once)
 
 

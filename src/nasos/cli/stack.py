@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import signal
 import time
-from pathlib import Path
 from typing import Final
 
 import click
@@ -65,6 +64,8 @@ def status(context: click.Context, as_json: bool) -> None:  # noqa: FBT001  clic
             pid = f"pid {program.pid}" if program.pid else ""
             say(f"{mark} {program.name:9} {program.state:9} {pid:12} {program.evidence}")
         say(f"\n  {stack.address}")
+        for hint in dict.fromkeys(program.hint for program in programs if program.hint):
+            note(f"nasos: hint: {hint}")
     context.exit(EXIT_CLEAN if all(program.healthy for program in programs) else EXIT_FINDINGS)
 
 
@@ -72,38 +73,24 @@ def status(context: click.Context, as_json: bool) -> None:  # noqa: FBT001  clic
 @click.argument("name", type=click.Choice(PROGRAMS))
 @click.option("-n", "lines", type=click.IntRange(1, 100_000), default=40, help="How many lines.")
 @click.option("-f", "follow", is_flag=True, help="Go on as lines come in, until Ctrl-C.")
-def logs(name: str, lines: int, follow: bool) -> None:  # noqa: FBT001  click passes options by name
+@click.pass_context
+def logs(context: click.Context, name: str, lines: int, follow: bool) -> None:  # noqa: FBT001  click passes options by name
     """Show the newest lines of a program's log."""
     from nasos.stack.home import Home
+    from nasos.stack.log import Log
     from nasos.stack.users import Users
 
     path = Home(load().home, Users.of_this_process()).log / f"{name}.log"
     if not path.is_file():
         raise UsageError(f"there is no log of {name} yet ({path})", "./nasos up")
-    position = _show_tail(path, lines)
-    while follow:
-        time.sleep(0.2)
-        position = _show_new(path, position)
-
-
-def _show_tail(path: Path, lines: int) -> int:
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        # 400 bytes a line is more than our programs write on average; a short answer is no harm.
-        file.seek(max(0, size - lines * 400))
-        text = file.read().decode(errors="replace")
-    say("\n".join(text.splitlines()[-lines:]))
-    return size
-
-
-def _show_new(path: Path, position: int) -> int:
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(position if position <= size else 0)
-        text = file.read().decode(errors="replace")
-    if text:
-        click.echo(text, nl=False)
-    return size
+    log = Log(path)
+    say("\n".join(log.last(lines)))
+    try:
+        while follow:
+            time.sleep(0.2)
+            click.echo(log.new(), nl=False)
+    except KeyboardInterrupt:
+        context.exit(128 + signal.SIGINT)
 
 
 @click.command()

@@ -24,10 +24,9 @@ def welcome(stack: Stack, seconds: float) -> str:
         "            ./nasos down                  stop it",
     ]
     if recovery.exists():
-        lines += [
-            "",
-            f"  Move {recovery} off this machine now: it recovers Vault when all else is lost.",
-        ]
+        shamir = stack.settings.vault.seal == "shamir"
+        worth = "it opens Vault after each start" if shamir else "it recovers Vault when all else is lost"
+        lines += ["", f"  Move {recovery} off this machine now: {worth}."]
     key = stack.home.key_path(stack.settings, stack.record)
     if key.exists():
         lines += [

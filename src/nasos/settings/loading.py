@@ -63,17 +63,19 @@ class Settings:
         return self.project / ".venv-bot" / "bin" / "python"
 
 
-def load(environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> Settings:
-    """Read environment, ``.env`` and ``nasos.toml`` (both from the project, else from ``cwd``).
+def load(environ: Mapping[str, str] | None = None, cwd: Path | None = None, *, files: bool = True) -> Settings:
+    """Read environment, ``.env`` and ``nasos.toml`` (both from ``cwd``, else from the project).
+
+    Without ``files`` the environment alone counts: for a program that is started by somebody who has read them, perhaps
+    as a user who may not.
 
     Raises:
         SettingsError: Anything unreadable, unknown or contradictory; names file and line or key.
         FileRefused: A ``.env`` with secrets that others can read.
     """
     environment = os.environ if environ is None else environ
-    here = cwd or Path.cwd()
     project = _project(environment)
-    places = [here, project] if project and project != here else [here]
+    places = _places(cwd or Path.cwd(), project) if files else []
     values = _merged(environment, places)
     document = _document(places)
     return Settings(
@@ -91,6 +93,10 @@ def load(environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> S
         ),
         vault_connection=connection(values),
     )
+
+
+def _places(here: Path, project: Path | None) -> list[Path]:
+    return [here, project] if project and project != here else [here]
 
 
 def child_environment(keep: tuple[str, ...] = (), environ: Mapping[str, str] | None = None) -> dict[str, str]:

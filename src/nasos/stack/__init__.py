@@ -15,6 +15,8 @@
 ``configuration``   the files that programs are configured with
 ``edge``            nginx's configuration for this stack
 ``health``          proven health, not a live pid
+``log``             a program's log, and the line in it that says why
+``watch``           whether a program that is waited for gave up
 ``sequence``        ``up`` and ``down``
 ``demo_exchange``   a synthetic market on loopback
 ==================  ======================================================================

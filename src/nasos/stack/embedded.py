@@ -7,14 +7,15 @@ from pathlib import Path
 
 import msgspec
 
-from nasos.errors import Error, StackError
+from nasos.errors import Error, ProgramFailed, StackError, VaultError
 from nasos.ledger import Ledger
 from nasos.settings import AppRole, Settings, VaultConnection
 from nasos.stack import health, postgres
 from nasos.stack.home import Home, Record
 from nasos.stack.ports import Ports
 from nasos.stack.programs import wanted
-from nasos.stack.supervisor import Supervisor
+from nasos.stack.recorded import recorded_pid
+from nasos.stack.supervisor import ProgramState, Supervisor
 from nasos.stack.users import Users
 from nasos.vault import VaultClient
 
@@ -81,7 +82,14 @@ class Stack:
             return health.postgres(self.database, postgres.bot_login(vault, name))()
 
         def bot() -> str:
-            api = vault.read(f"bots/{name}/api").fields
+            try:
+                api = vault.read(f"bots/{name}/api").fields
+            except VaultError as error:
+                if health.bot_answers(self.ports.bot):
+                    raise ProgramFailed(
+                        f"it answers; its login cannot be proven: {error.message}", error.hint
+                    ) from None
+                raise
             return health.bot(self.ports.bot, api["username"].reveal(), api["password"])()
 
         known: dict[str, health.Probe] = {
@@ -109,32 +117,46 @@ class ProgramStatus(msgspec.Struct, frozen=True, kw_only=True):
     uptime_seconds: float
     healthy: bool
     evidence: str
+    hint: str | None = None
+    """What to type; None when it is well."""
 
 
 def status(stack: Stack) -> list[ProgramStatus]:
     """What runs, and whether it proves to be healthy."""
-    states = stack.supervisor.states() if stack.supervisor.running() else {}
+    supervised = stack.supervisor.running()
+    states = stack.supervisor.states() if supervised else {}
     probes: dict[str, health.Probe] = {}
     try:
         probes = stack.probes(stack.vault("operator"))
     except Error:
         if states:
             raise
-    report = []
-    for name in wanted(stack.settings):
-        state = states.get(name)
-        running = state is not None and state.pid is not None
-        seen = (
-            health.look(name, probes[name]) if running else health.Health(name, healthy=False, evidence="not running")
-        )
-        report.append(
-            ProgramStatus(
-                name=name,
-                state=state.state if state else "stopped",
-                pid=state.pid if state else None,
-                uptime_seconds=round(state.uptime, 1) if state else 0.0,
-                healthy=seen.healthy,
-                evidence=seen.evidence,
-            )
-        )
-    return report
+    return [
+        _supervised(name, states.get(name), probes.get(name)) if supervised else _unsupervised(stack, name)
+        for name in wanted(stack.settings)
+    ]
+
+
+def _supervised(name: str, state: ProgramState | None, probe: health.Probe | None) -> ProgramStatus:
+    seen = health.Health(name, healthy=False, evidence="not running", hint="./nasos up")
+    if state and state.pid is not None and probe:
+        seen = health.look(name, probe)
+    return ProgramStatus(
+        name=name,
+        state=state.state if state else "stopped",
+        pid=state.pid if state else None,
+        uptime_seconds=round(state.uptime, 1) if state else 0.0,
+        healthy=seen.healthy,
+        evidence=seen.evidence,
+        hint=None if seen.healthy else seen.hint or f"./nasos logs {name}",
+    )
+
+
+def _unsupervised(stack: Stack, name: str) -> ProgramStatus:
+    """A program without supervisord: it may still run, but nobody looks after it."""
+    pid = recorded_pid(stack.home, name)
+    evidence = "runs on without its supervisor, which was killed" if pid else "not running"
+    state = "orphaned" if pid else "stopped"
+    return ProgramStatus(
+        name=name, state=state, pid=pid, uptime_seconds=0.0, healthy=False, evidence=evidence, hint="./nasos up"
+    )

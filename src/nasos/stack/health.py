@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -24,6 +24,10 @@ from nasos.vault import VaultClient
 
 REQUEST_SECONDS: Final = 5.0
 
+_OF_THE_BOT: Final = {401: "its API refuses the login that is in Vault"}
+_BEHIND: Final = "nginx answers, but the bot behind it does not"
+_OF_THE_EDGE: Final = {502: _BEHIND, 503: _BEHIND, 504: _BEHIND}
+
 
 @dataclass(frozen=True, slots=True)
 class Health:
@@ -33,6 +37,8 @@ class Health:
     healthy: bool
     evidence: str
     """What was proven, or what went wrong; never a secret."""
+    hint: str | None = None
+    """What to type, where the error knew it."""
 
 
 Probe = Callable[[], str]
@@ -44,15 +50,40 @@ def look(name: str, probe: Probe) -> Health:
     try:
         return Health(name, healthy=True, evidence=probe())
     except Error as error:
-        return Health(name, healthy=False, evidence=error.message)
+        return Health(name, healthy=False, evidence=error.message, hint=error.hint)
     except (OSError, http.client.HTTPException) as error:
-        return Health(name, healthy=False, evidence=f"no answer ({type(error).__name__})")
+        return Health(name, healthy=False, evidence=_no_answer(error))
 
 
-def wait(name: str, probe: Probe, seconds: float, gone: Callable[[], str | None]) -> Health:
+def _no_answer(error: OSError | http.client.HTTPException) -> str:
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"its certificate is refused: {error.verify_message}"
+        case ssl.SSLError():
+            return "its TLS handshake fails"
+        case ConnectionRefusedError():
+            return "nothing listens there"
+        case TimeoutError():
+            return f"no answer within {REQUEST_SECONDS:.0f} s"
+        case ConnectionError() | http.client.RemoteDisconnected():
+            return "it closes the connection without an answer"
+        case http.client.HTTPException():
+            return "what listens there does not speak HTTP"
+    return f"no answer: {(error.strerror or type(error).__name__).lower()}"
+
+
+class Watched(Protocol):
+    """Who can tell that there is no point in waiting on, and why."""
+
+    def gave_up(self) -> str | None:
+        """None while there is."""
+
+    def reason(self) -> str | None:
+        """What the program itself says is wrong."""
+
+
+def wait(name: str, probe: Probe, seconds: float, watch: Watched) -> Health:
     """Probe until it is well.
-
-    ``gone`` returns why there is no point in waiting on (the program gave up), else None.
 
     Raises:
         ProgramFailed: Not well in time, or given up.
@@ -63,9 +94,14 @@ def wait(name: str, probe: Probe, seconds: float, gone: Callable[[], str | None]
         health = look(name, probe)
         if health.healthy:
             return health
-        reason = gone()
-        if reason or time.monotonic() > deadline:
-            raise ProgramFailed(f"{name} did not become healthy: {reason or health.evidence}", f"./nasos logs {name}")
+        gave_up = watch.gave_up()
+        if gave_up or time.monotonic() > deadline:
+            said = watch.reason()
+            raise ProgramFailed(
+                f"{name} did not become healthy: {gave_up or health.evidence}"
+                + (f"; its log says: {said}" if said else ""),
+                f"./nasos logs {name}",
+            )
         time.sleep(pause)
         pause = min(pause * 1.5, 0.25)
 
@@ -105,14 +141,28 @@ def bot(port: int, username: str, password: Secret) -> Probe:
 
     def probe() -> str:
         pair = base64.b64encode(f"{username}:{password.reveal()}".encode()).decode()
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REQUEST_SECONDS)
-        _, body = _get(connection, "/api/v1/show_config", {"Authorization": f"Basic {pair}"})
-        shown = msgspec.json.decode(body, type=_Shown)
+        body = _get(_to_bot(port), "/api/v1/show_config", {"Authorization": f"Basic {pair}"}, _OF_THE_BOT)[1]
+        try:
+            shown = msgspec.json.decode(body, type=_Shown)
+        except msgspec.MsgspecError:
+            raise ProgramFailed("what answers there is not freqtrade") from None
         if shown.state not in ("running", "paused", "stopped"):
             raise ProgramFailed(f"the bot is {shown.state}")
         return f"{shown.state}, {shown.strategy}, {'dry-run' if shown.dry_run else 'REAL MONEY'}"
 
     return probe
+
+
+def bot_answers(port: int) -> bool:
+    """Whether the bot's API answers at all: what can be said of it while its password cannot be read."""
+    try:
+        return _get(_to_bot(port), "/api/v1/ping")[1] == b'{"status":"pong"}'
+    except (ProgramFailed, OSError, http.client.HTTPException):
+        return False
+
+
+def _to_bot(port: int) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection("127.0.0.1", port, timeout=REQUEST_SECONDS)
 
 
 class _Shown(msgspec.Struct):
@@ -130,7 +180,7 @@ def edge(port: int, listen: str, host: str, ca_file: Path) -> Probe:
         context = ssl.create_default_context(cafile=str(ca_file))
         context.verify_flags |= ssl.VERIFY_X509_STRICT
         connection = _ByName(listen, port, host, context)
-        status, _ = _get(connection, "/api/v1/ping", {"Host": host})
+        status, _ = _get(connection, "/api/v1/ping", {"Host": host}, _OF_THE_EDGE)
         return f"https request to {host} ({status})"
 
     return probe
@@ -149,7 +199,10 @@ class _ByName(http.client.HTTPSConnection):
 
 
 def _get(
-    connection: http.client.HTTPConnection, path: str, headers: Mapping[str, str] | None = None
+    connection: http.client.HTTPConnection,
+    path: str,
+    headers: Mapping[str, str] | None = None,
+    meanings: Mapping[int, str] | None = None,
 ) -> tuple[int, bytes]:
     try:
         connection.request("GET", path, headers=dict(headers or {}))
@@ -158,5 +211,6 @@ def _get(
     finally:
         connection.close()
     if answer.status != 200:
-        raise ProgramFailed(f"answered {answer.status}")
+        meaning = (meanings or {}).get(answer.status, "it answers, but not with what was asked for")
+        raise ProgramFailed(f"{meaning} ({answer.status})")
     return answer.status, body

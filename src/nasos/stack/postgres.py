@@ -117,7 +117,8 @@ def connect(server: Server, login: Login) -> Iterator[psycopg.Connection]:
 def _reason(error: Exception) -> str:
     """The line that says what is wrong; DETAIL and HINT lines may follow it."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return next((line for line in lines if "FATAL: " in line or "ERROR: " in line), lines[-1]).strip()
+    told = next((line for line in lines if "FATAL: " in line or "ERROR: " in line), lines[0])
+    return told.rpartition(" failed: ")[2].strip()
 
 
 def can_login(server: Server, login: Login) -> bool:

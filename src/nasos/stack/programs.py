@@ -79,16 +79,15 @@ def _exchange(home: Home, ports: Ports) -> Program:
 def _bot(home: Home, settings: Settings) -> Program:
     name, directory = settings.bot.name, home.bot(settings.bot.name)
     freqtrade = ["freqtrade", "trade", "--userdir", str(directory / "user_data"), "-c", str(directory / "base.json")]
-    environment = {"NASOS_HOME": str(home.root)}
-    if settings.project:
-        environment["NASOS_PROJECT"] = str(settings.project)
+    # Isolated: the operator's nasos.toml may lie where supervisord is not, and his .env is nobody else's to read.
+    options = ["--isolated", "--python", str(settings.bot_python()), "--die-with-parent", "--bot", name]
     return Program(
         "bot",
-        [sys.executable, "-m", "nasos", "run", "--die-with-parent", "--bot", name, "--", *freqtrade],
+        [sys.executable, "-m", "nasos", "run", *options, "--", *freqtrade],
         user=home.users.name("bot"),
         # freqtrade ends within 1.5 s, 3 s under load (measured); an order in flight may take longer.
         stop_seconds=40,
-        environment=environment,
+        environment={"NASOS_HOME": str(home.root)},
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from nasos.errors import StackError
+from nasos.errors import StackError, VaultSealed
 from nasos.files import ExclusiveLock, private_directory
 from nasos.settings import Settings
 from nasos.stack import health, postgres
@@ -28,10 +28,12 @@ from nasos.stack.configuration import (
 from nasos.stack.edge import write_configuration
 from nasos.stack.embedded import Stack
 from nasos.stack.home import Home
+from nasos.stack.log import Log
 from nasos.stack.ports import require_free
 from nasos.stack.programs import STOP_ORDER, programs, wanted
 from nasos.stack.supervisor import Supervisor
 from nasos.stack.users import Users
+from nasos.stack.watch import Watch
 from nasos.vault import VaultClient
 from nasos.vault.client import VaultApi
 
@@ -94,7 +96,7 @@ def _bring_up(stack: Stack, say: Say) -> None:
         stack.supervisor.launch("vault")
         if "exchange" in names:
             stack.supervisor.launch("exchange")
-        bootstrap_embedded(stack, lambda api: _wait_answering(stack, api), lambda text: say(f"! {text}", 0.0))
+        _bootstrap(stack, say)
         write_app_environment(stack)
         vault = stack.vault("rotator")
         probes = stack.probes(vault)
@@ -118,6 +120,16 @@ def _bring_up(stack: Stack, say: Say) -> None:
         _wait(stack, "nginx", probes["nginx"])
 
 
+def _bootstrap(stack: Stack, say: Say) -> None:
+    try:
+        bootstrap_embedded(stack, lambda api: _wait_answering(stack, api), lambda text: say(f"! {text}", 0.0))
+    except VaultSealed:
+        raise VaultSealed(
+            "vault is sealed: it waits for a person with the key shares; what runs already runs on",
+            "./nasos vault unseal, then ./nasos up",
+        ) from None
+
+
 def _wait_answering(stack: Stack, api: VaultApi) -> None:
     def answers() -> str:
         api.request("GET", "sys/seal-status")
@@ -130,8 +142,9 @@ def _bring_up_database(stack: Stack, vault: VaultClient, probe: health.Probe) ->
     admin, name = postgres.admin_login(vault), stack.settings.bot.name
     login = postgres.bot_login(vault, name)
     postgres.initialize(stack.database, admin)
-    postgres.configure(stack.database, stack.home.tls)
-    stack.supervisor.launch("postgres")
+    changed = postgres.configure(stack.database, stack.home.tls)
+    if not stack.supervisor.launch("postgres") and changed:
+        stack.supervisor.signal("postgres", signal.SIGHUP)
     _wait(stack, "postgres", health.postgres(stack.database, admin))
     for change in postgres.provision(stack.database, admin, name, login):
         stack.ledger().append("postgres.provision", change)
@@ -139,11 +152,8 @@ def _bring_up_database(stack: Stack, vault: VaultClient, probe: health.Probe) ->
 
 
 def _wait(stack: Stack, name: str, probe: health.Probe) -> None:
-    def gone() -> str | None:
-        state = stack.supervisor.states()[name].state
-        return f"it is {state}" if state in ("fatal", "stopped", "unknown") else None
-
-    health.wait(name, probe, START_SECONDS[name], gone)
+    watch = Watch(stack.supervisor, name, Log(stack.home.log / f"{name}.log"))
+    health.wait(name, probe, START_SECONDS[name], watch)
 
 
 @contextmanager
@@ -162,8 +172,9 @@ def down(settings: Settings, say: Say) -> None:
     stack = Stack.existing(settings)
     with ExclusiveLock(stack.home.root / "up.lock", "nasos up or down"):
         if not stack.supervisor.running():
-            for name in stack.supervisor.end_orphans():
-                say(f"{name} (left by a killed supervisor)", 0.0)
+            ended = [f"{name} (left by a killed supervisor)" for name in stack.supervisor.end_orphans()]
+            for text in ended or ["nothing was running"]:
+                say(text, 0.0)
             return
         known = stack.supervisor.states()
         for name in STOP_ORDER:

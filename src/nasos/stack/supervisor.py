@@ -96,7 +96,9 @@ class Supervisor:
         except xmlrpc.client.Fault as fault:
             raise StackError(f"supervisord refused {method}: {fault.faultString}", "./nasos status") from None
         except (OSError, http.client.HTTPException) as error:
-            raise StackError(f"supervisord does not answer: {type(error).__name__}", "./nasos up") from None
+            gone = isinstance(error, (FileNotFoundError, ConnectionRefusedError))
+            text = "the stack is not running" if gone else f"supervisord does not answer: {type(error).__name__}"
+            raise StackError(text, "./nasos up") from None
 
     def start(self, programs: Sequence[Program]) -> None:
         """Start supervisord with these programs, all still stopped.

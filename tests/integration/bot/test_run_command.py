@@ -92,6 +92,16 @@ def root(vault: VaultUnderTest) -> Iterator[VaultClient]:
 
 
 @pytest.mark.usefixtures("root")
+def test_isolated_the_environment_and_the_options_say_all(terminal: Terminal, fake_python: Path) -> None:
+    """As supervisord starts it: neither a .env nor a nasos.toml on the way matters; without it they do."""
+    (terminal.here / "nasos.toml").write_text("[bot]\npython = '/nowhere/python'\n")
+    (terminal.here / ".env").write_text("VAULT_ADDR=https://203.0.113.1:8200\nthis line is broken\n")
+    assert terminal.bot("exit:7", "--once", "--isolated", "--python", str(fake_python)).wait(60) == 7
+    assert terminal.bot("exit:7", "--once").wait(60) == 2
+    assert "line 2 is not NAME=value" in terminal.log()
+
+
+@pytest.mark.usefixtures("root")
 def test_a_bot_gets_its_records_from_vault_and_nobody_elses(terminal: Terminal) -> None:
     """Document and database login, as they stand in Vault; the ledger knows the start."""
     assert terminal.bot("exit:7", "--once").wait(60) == 7
