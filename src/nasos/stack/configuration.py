@@ -78,7 +78,22 @@ def write_before_start(stack: Stack) -> None:
         unseal_key=key,
     )
     private_directory(config.data_dir, users.uid("vault"))
-    atomic_write(home.root / "vault" / "config.hcl", render_config(config).encode(), owner=users.uid("vault"))
+    path = home.root / "vault" / "config.hcl"
+    _require_same_seal(path, config)
+    atomic_write(path, render_config(config).encode(), owner=users.uid("vault"))
+
+
+def _require_same_seal(old: Path, config: ServerConfig) -> None:
+    """A vault is opened by what it was made with; the server would refuse another seal, in worse words."""
+    if not old.exists() or not any(config.data_dir.iterdir()):
+        return
+    made = "static" if 'seal "static"' in old.read_text() else "shamir"
+    wanted = "static" if config.unseal_key else "shamir"
+    if made != wanted:
+        raise StackError(
+            f'this vault was made with seal = "{made}" and cannot be opened with "{wanted}"',
+            f'seal = "{made}" under [vault] of nasos.toml, or another NASOS_HOME for a new stack',
+        )
 
 
 def ensure_api_secret(vault: VaultClient, bot: str) -> None:

@@ -24,6 +24,7 @@ from nasos.errors import ProgramFailed, StackError
 from nasos.files import PRIVATE, atomic_write
 from nasos.settings import child_environment
 from nasos.stack.home import Home
+from nasos.stack.log import Log, reason
 from nasos.stack.recorded import end_recorded, prelude
 
 START_SECONDS: Final = 10.0
@@ -70,9 +71,15 @@ class _UnixTransport(xmlrpc.client.Transport):
             def connect(self) -> None:
                 self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
                 self.sock.settimeout(60)
-                self.sock.connect(str(path))
+                try:
+                    self.sock.connect(str(path))
+                except OSError:
+                    self.close()
+                    raise
 
-        return Connection("localhost")
+        connection = Connection("localhost")
+        self._connection = None, connection  # where close() looks for it
+        return connection
 
 
 class Supervisor:
@@ -90,9 +97,9 @@ class Supervisor:
         return True
 
     def _call(self, method: str, *arguments: object) -> Any:  # noqa: ANN401  XML-RPC answers are untyped
-        proxy = xmlrpc.client.ServerProxy("http://localhost", transport=_UnixTransport(self._home.socket))
         try:
-            return getattr(proxy.supervisor, method)(*arguments)
+            with xmlrpc.client.ServerProxy("http://localhost", transport=_UnixTransport(self._home.socket)) as proxy:
+                return getattr(proxy.supervisor, method)(*arguments)
         except xmlrpc.client.Fault as fault:
             raise StackError(f"supervisord refused {method}: {fault.faultString}", "./nasos status") from None
         except (OSError, http.client.HTTPException) as error:
@@ -112,6 +119,7 @@ class Supervisor:
             self._home, "supervisord", [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(conf)]
         )
         errors_path = self._home.log / "supervisord.err"
+        said = Log(errors_path)
         with os.fdopen(os.open(errors_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, PRIVATE), "ab") as errors:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, env=child_environment(),
@@ -120,8 +128,10 @@ class Supervisor:
         deadline = time.monotonic() + START_SECONDS
         while not self.running():
             if process.poll() is not None or time.monotonic() > deadline:
-                raise ProgramFailed("supervisord did not start", f"tail {self._home.log}/supervisord.err")
+                why = reason(said.new().splitlines()) or "it does not answer"
+                raise ProgramFailed(f"supervisord did not start: {why}", f"tail {errors_path}")
             time.sleep(0.02)
+        process.returncode = 0  # it outlives us: nothing to wait for, nor to warn about
 
     def states(self) -> dict[str, ProgramState]:
         """What runs, by name."""
@@ -138,14 +148,17 @@ class Supervisor:
 
     def launch(self, name: str) -> bool:
         """Start a program unless it runs; return whether it was started now."""
-        if self.states()[name].state in ("running", "starting"):
+        state = self.states()[name].state
+        if state in ("running", "starting"):
             return False
+        if state == "backoff":  # it waits between two tries with what it was started with; now is better
+            self.stop(name)
         self._call("startProcess", name, False)
         return True
 
     def stop(self, name: str) -> None:
         """Stop a program and wait for its end."""
-        if self.states()[name].pid is not None:
+        if self.states()[name].state in ("running", "starting", "backoff"):
             self._call("stopProcess", name, True)
 
     def signal(self, name: str, number: int) -> None:
@@ -224,4 +237,7 @@ def _percent(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    # supervisord knows no escape inside quotes, and strips both kinds from the ends; `up` lets no such path pass.
+    if '"' in text or "'" in text:
+        raise StackError(f"{text!r} cannot stand in supervisord's configuration", "choose a path without quotes")
+    return f'"{text}"'
