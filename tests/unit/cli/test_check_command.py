@@ -14,8 +14,8 @@ from nasos.cli.root import run
 from nasos.cli.target import target
 from nasos.finding import Finding
 from nasos.settings import AppRole, load
-from nasos.stack.ports import Ports as RecordedPorts
 from nasos.stack.home import Record
+from nasos.stack.ports import Ports as RecordedPorts
 
 
 @pytest.fixture
