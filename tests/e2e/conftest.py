@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-ORDER = ("test_walk", "test_docs", "test_page", "test_bad_days", "test_canary")
+ORDER = ("test_walk", "test_docs", "test_page", "test_bad_days", "test_side_by_side", "test_canary")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

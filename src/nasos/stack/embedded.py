@@ -79,7 +79,11 @@ class Stack:
         name = self.settings.bot.name
 
         def database() -> str:
-            return health.postgres(self.database, postgres.bot_login(vault, name))()
+            try:
+                login = postgres.bot_login(vault, name)
+            except VaultError as error:
+                raise ProgramFailed(f"its login cannot be proven: {error.message}", error.hint) from None
+            return health.postgres(self.database, login)()
 
         def bot() -> str:
             try:

@@ -107,10 +107,7 @@ def _bring_up(stack: Stack, say: Say) -> None:
         if "exchange" in names:
             _wait(stack, "exchange", probes["exchange"])
         ensure_api_secret(vault, stack.settings.bot.name)
-        changed = write_bot_configuration(stack)
-        if not stack.supervisor.launch("bot") and changed:
-            # A trading bot is restarted by its operator, not by a change of a file.
-            say("! the bot's configuration is another one now: ./nasos restart bot", 0.0)
+        _launch_bot(stack, probes["bot"], say)
         # nginx needs the bot's answer only for its own proof.
         changed = write_configuration(stack.home, stack.settings, stack.ports)
         if not stack.supervisor.launch("nginx") and changed:
@@ -118,6 +115,18 @@ def _bring_up(stack: Stack, say: Say) -> None:
         _wait(stack, "bot", probes["bot"])
     with _step(say, "nginx: HTTPS request proven"):
         _wait(stack, "nginx", probes["nginx"])
+
+
+def _launch_bot(stack: Stack, probe: health.Probe, say: Say) -> None:
+    changed = write_bot_configuration(stack)
+    if stack.supervisor.launch("bot") or not changed:
+        return
+    if health.look("bot", probe).healthy:
+        # A trading bot is restarted by its operator, not by a change of a file.
+        say("! the bot's configuration is another one now: ./nasos restart bot", 0.0)
+    else:
+        stack.supervisor.stop("bot")
+        stack.supervisor.launch("bot")
 
 
 def _bootstrap(stack: Stack, say: Say) -> None:
