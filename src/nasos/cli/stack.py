@@ -83,9 +83,9 @@ def logs(context: click.Context, name: str, lines: int, follow: bool) -> None:  
     path = Home(load().home, Users.of_this_process()).log / f"{name}.log"
     if not path.is_file():
         raise UsageError(f"there is no log of {name} yet ({path})", "./nasos up")
-    log = Log(path)
-    say("\n".join(log.last(lines)))
     try:
+        log = Log(path)
+        say("\n".join(log.last(lines)))
         while follow:
             time.sleep(0.2)
             click.echo(log.new(), nl=False)
