@@ -1,6 +1,6 @@
 """Stands where the bot's interpreter stands: called like it, tethered like it, and then as bad as the test wants.
 
-``fake_freqtrade.py -I -u -m nasos.bot.entry LAUNCHER DOCUMENT trade -c ... --act WHAT [--report FILE]``
+``fake_freqtrade.py -I -u -m nasos.bot.entry LAUNCHER DOCUMENT SANDBOX trade -c ... --act WHAT [--report FILE]``
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nasos.bot.tether import end_with_parent
 
 def main(arguments: list[str]) -> int:
     """Report what arrived, then act."""
-    launcher, document, *words = arguments[arguments.index("nasos.bot.entry") + 1 :]
+    launcher, document, _, *words = arguments[arguments.index("nasos.bot.entry") + 1 :]
     end_with_parent(int(launcher))
     options = dict(itertools.pairwise(words))
     if "--report" in options:

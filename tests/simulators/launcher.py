@@ -16,6 +16,7 @@ from pathlib import Path
 
 from nasos.bot import refresh
 from nasos.bot.command import parse
+from nasos.bot.configuration import read_files
 from nasos.bot.launch import Launch, run
 from nasos.bot.records import Records
 from nasos.bot.supervise import RestartPolicy
@@ -51,6 +52,10 @@ def main(options: dict[str, object]) -> int:
         end_with_parent(os.getppid(), signal.SIGTERM)
     refresh.INTERVAL = 0.05  # type: ignore[misc]  # the test's patience, not the product's
     home, vault = Path(str(options["home"])), int(str(options["vault"]))
+    command = parse([str(word) for word in options["words"]], home)  # type: ignore[attr-defined]
+    configuration = read_files(command.configs)
+    if url := options.get("database_url"):
+        configuration["db_url"] = url
     launch = Launch(
         bot="testbot",
         python=Path(str(options["python"])),
@@ -60,17 +65,17 @@ def main(options: dict[str, object]) -> int:
         append=Ledger(home / "ledger" / "events.jsonl", "bot-testbot").append,
         say=lambda text: sys.stderr.write(f"{text}\n"),
         environment=child_environment(),
-        database_url=options.get("database_url"),
+        configuration=configuration,
         grace=float(str(options.get("grace", 10))),
         policy=RestartPolicy(**options.get("policy", {})),  # type: ignore[arg-type]  # from our own tests
         restart=bool(options.get("restart", True)),
     )
-    try:
-        return run(launch, parse([str(word) for word in options["words"]], home))  # type: ignore[attr-defined]
-    except Error as error:
-        sys.stderr.write(f"nasos: error: {error.message}\nnasos: hint: {error.hint}\n")
-        return error.exit_code
+    return run(launch, command)
 
 
 if __name__ == "__main__":
-    sys.exit(main(json.loads(sys.argv[1])))
+    try:
+        sys.exit(main(json.loads(sys.argv[1])))
+    except Error as error:
+        sys.stderr.write(f"nasos: error: {error.message}\nnasos: hint: {error.hint}\n")
+        sys.exit(error.exit_code)

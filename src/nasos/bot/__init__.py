@@ -14,6 +14,8 @@
 ``handover``            any other program: secrets as anonymous files, or in its environment when asked
 ``freqtrade``           the bot's configuration without secrets, and the operator's file under it
 ``configuration``       freqtrade's JSON with comments: reading and merging, as freqtrade does it
+``confinement``         what one bot needs of the machine, told from its command line and configuration
+``sandbox``             Landlock: files and TCP ports of its own, and no others
 ``entry``               inside the bot's process: the only module here that imports freqtrade
 ``sqlalchemy_plugin``   inside the bot's process: each database connection gets the current login
 ======================  ==========================================================================

@@ -33,7 +33,9 @@ _WITHOUT_SECRETS: Final = (
     "strategy-updater",
 )
 _CONFIG: Final = ("-c", "--config")
-_USER_DATA: Final = ("--userdir", "--user-data-dir")
+USER_DATA: Final = ("--userdir", "--user-data-dir")
+"""Options that name the bot's directory."""
+
 _DATABASE: Final = ("--db-url",)
 _SHORTEST: Final = 5  # of a shortened long option: --con, --use, --db-
 
@@ -52,6 +54,10 @@ class Command:
     def supervised(self) -> bool:
         """Whether it should run for ever."""
         return self.subcommand in SUPERVISED
+
+    def given(self, names: tuple[str, ...]) -> Iterator[str]:
+        """The values of an option, under any of its names."""
+        return _values(self.words, names)
 
     def with_document(self, fd: int) -> tuple[str, ...]:
         """The words, with the document on descriptor ``fd`` as last configuration file."""
@@ -79,7 +85,7 @@ def parse(words: Sequence[str], here: Path) -> Command:
     if "-" in configs:
         raise UsageError("freqtrade drops all other files after -c -", "write the configuration to a file")
     if not configs:
-        found = _default(here, next(_values(rest, _USER_DATA), "user_data"))
+        found = _default(here, next(_values(rest, USER_DATA), "user_data"))
         configs = [str(found)]
         rest += ["-c", str(found)]
     return Command(tuple(rest), subcommand, tuple(here / name for name in configs))
@@ -91,7 +97,7 @@ def _values(words: Sequence[str], names: tuple[str, ...]) -> Iterator[str]:
         option, equals, value = word.partition("=")
         if any(_means(option, name) for name in names):
             yield value if equals else words[index + 1] if index + 1 < len(words) else ""
-        elif "-c" in names and word.startswith("-c") and len(word) > 2:
+        elif len(word) > 2 and word[:2] in names:
             yield word[2:].removeprefix("=")
 
 

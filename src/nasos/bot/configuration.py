@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +37,23 @@ def read_files(paths: Iterable[Path]) -> dict[str, object]:
         BotError: A file is missing, unreadable or no JSON object, or files add each other in a circle.
     """
     return merged(*(_with_added(path, _DEEPEST) for path in paths))
+
+
+def added(paths: Iterable[Path]) -> Iterator[Path]:
+    """``paths`` and every file that they add.
+
+    Raises:
+        BotError: As `read_files`.
+    """
+    for path in paths:
+        yield from _files(path, _DEEPEST)
+
+
+def _files(path: Path, depth: int) -> Iterator[Path]:
+    yield path
+    names = read(path).get("add_config_files")
+    for name in names if depth and isinstance(names, list) else ():
+        yield from _files(path.resolve().parent / str(name), depth - 1)
 
 
 def _with_added(path: Path, depth: int) -> dict[str, object]:

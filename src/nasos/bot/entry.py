@@ -1,9 +1,10 @@
 """Inside the bot's process, before and around freqtrade. The only module of ours that imports it.
 
-``python -I -m nasos.bot.entry LAUNCHER DOCUMENT trade -c ...``: pid of the launcher, descriptor of the document,
-freqtrade's own arguments. Rules:
+``python -I -m nasos.bot.entry LAUNCHER DOCUMENT SANDBOX trade -c ...``: pid of the launcher, descriptor of the
+document, what this process may reach (JSON), freqtrade's own arguments. Rules:
 
 * First of all: end with the launcher, no core file, no reading of this memory by other processes of the same user.
+* Then the sandbox, before a line of freqtrade or of a strategy runs: files and ports of its own, and no others.
 * Secrets are cut out of every log record where it is made, so that the console, a ``--logfile`` and the API's
   ``/logs`` are all clean; uvicorn's line with the websocket token does not appear at any verbosity.
 * ``config["original_config"]``, which strategies and backtest archives see, holds no secret.
@@ -31,11 +32,13 @@ KNOWN: Final = "2026.9"
 
 def main(arguments: Sequence[str]) -> None:
     """Guard this process, then run freqtrade with its own arguments; never returns normally."""
+    from nasos.bot.sandbox import Confinement, enter
     from nasos.bot.tether import end_with_parent, seal_memory
 
     try:
         end_with_parent(int(arguments[0]))
         seal_memory()
+        enter(Confinement.decode(arguments[2]))
         secrets = document_secrets(int(arguments[1]))
         redact_logs(secrets)
         hide_from_strategies()
@@ -45,8 +48,8 @@ def main(arguments: Sequence[str]) -> None:
         if error.hint:
             sys.stderr.write(f"nasos: hint: {error.hint}\n")
         sys.exit(EXIT_FAILED)
-    sys.argv = ["freqtrade", *arguments[2:]]
-    run(list(arguments[2:]))
+    sys.argv = ["freqtrade", *arguments[3:]]
+    run(list(arguments[3:]))
 
 
 def document_secrets(fd: int) -> list[Secret]:

@@ -6,11 +6,13 @@ Rules:
   the credential page (replaced in place). Environment, arguments and disk stay clean.
 * Every start reads Vault anew. When Vault does not answer, the first start fails; a *restart* goes on with the last
   records, because a trading bot is worth more than a fresh copy of what has hardly changed.
+* The bot gets what it needs of the machine and no more (`confinement.py`); a kernel that cannot do that is told about.
 * One bot per name; it ends with its launcher, whatever ends that.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -21,12 +23,14 @@ from typing import Final
 from nasos.bot import document as doc
 from nasos.bot.child import Child, Signals
 from nasos.bot.command import Command
+from nasos.bot.confinement import TEMPORARY, confinement, with_records
 from nasos.bot.credential import CredentialPage
 from nasos.bot.database import completed, needs_login
 from nasos.bot.lock import OneBot
 from nasos.bot.output import RedactedOutput
 from nasos.bot.records import ReadAll, ReadOne, Records
 from nasos.bot.report import Append, Report
+from nasos.bot.sandbox import supported
 from nasos.bot.supervise import Again, Ended, GiveUp, Leave, RestartPolicy, decide, exit_code, explain
 from nasos.errors import BotError, VaultError
 from nasos.files import anonymous_file
@@ -54,8 +58,10 @@ class Launch:
     say: Callable[[str], object]
     environment: Mapping[str, str]
     """The bot's whole environment: no secret, none of our settings."""
-    database_url: object = None
-    """``db_url`` of the operator's configuration."""
+    configuration: Mapping[str, object] = field(default_factory=dict)
+    """The operator's configuration files, merged."""
+    protected: tuple[Path, ...] = ()
+    """Places that no directory of the bot's own may contain, besides its environment."""
     grace: float = GRACE
     policy: RestartPolicy = field(default_factory=RestartPolicy)
     restart: bool = True
@@ -85,7 +91,15 @@ class _Bot:
         self._command = command
         self._redactor = Redactor()
         self._report = Report(launch.bot, launch.append, launch.say, self._redactor)
-        self._with_login = needs_login(launch.database_url)
+        self._database_url = launch.configuration.get("db_url")
+        self._with_login = needs_login(self._database_url)
+        self._sandbox = confinement(
+            command,
+            launch.configuration,
+            here=Path.cwd(),
+            protected=(launch.python.parent.parent, *launch.protected),
+        )
+        self._landlock = supported()
         self._page: CredentialPage | None = None
         self._records: Records | None = None
 
@@ -132,6 +146,7 @@ class _Bot:
 
         versions = {name: record.version for name, record in records.items()}
         detail = {"command": self._command.subcommand, **{name: str(version) for name, version in versions.items()}}
+        self._tell_sandbox()
         self._report.event("bot.start", "", Outcome.OK, detail)
         refresh = Refresh(self._launch.read_one, versions, self._page, self._redactor, self._report)
         if lock:
@@ -175,15 +190,15 @@ class _Bot:
 
     def _start(self, records: Records, output: RedactedOutput) -> Child:
         page = _read_only(self._page.fd) if self._page else None
-        url = completed(str(self._launch.database_url), page) if page is not None else None
+        url = completed(str(self._database_url), page) if page is not None else None
         written = anonymous_file("nasos-document", doc.encode(doc.document(records, url)))
         fcntl.fcntl(written, fcntl.F_ADD_SEALS, _SEALED)
         document = _read_only(written)
         handed = [fd for fd in (document, page) if fd is not None]
         try:
             return Child(
-                self._argv(document),
-                self._launch.environment,
+                self._argv(document, with_records(self._sandbox, records).encode()),
+                self._environment(),
                 outputs=(output.stdout, output.stderr),
                 handed=handed,
             )
@@ -191,10 +206,24 @@ class _Bot:
             for fd in (written, *handed):
                 os.close(fd)
 
-    def _argv(self, document: int) -> Sequence[str]:
+    def _environment(self) -> dict[str, str]:
+        user_data = Path(self._sandbox.write[0])
+        if not user_data.is_dir():
+            return dict(self._launch.environment)  # freqtrade will say so
+        temporary = user_data / TEMPORARY
+        with contextlib.suppress(OSError):  # without it the bot makes no temporary files; most never do
+            temporary.mkdir(mode=0o700, exist_ok=True)
+        return {**self._launch.environment, "TMPDIR": str(temporary)}
+
+    def _tell_sandbox(self) -> None:
+        if not self._landlock:
+            self._report.event("bot.sandbox", "", Outcome.FAILED, {"reason": "the kernel has no landlock"})
+            self._report.note("this kernel has no Landlock: strategy code reaches every file of this user")
+
+    def _argv(self, document: int, sandbox: str) -> Sequence[str]:
         # -I: neither PYTHON* variables nor the working directory may bring modules in; -u: lines come when written.
         entry = [str(self._launch.python), "-I", "-u", "-m", "nasos.bot.entry"]
-        return [*entry, str(os.getpid()), str(document), *self._command.with_document(document)]
+        return [*entry, str(os.getpid()), str(document), sandbox, *self._command.with_document(document)]
 
     def _told(self, ended: Ended, step: Leave | Again | GiveUp) -> None:
         after = {Leave: "done", Again: "restart", GiveUp: "given up"}[type(step)]

@@ -1,4 +1,4 @@
-"""The bot: that it lives, that its door takes no password, and that no secret hangs on its process."""
+"""The bot: that it lives, that its door takes no password, that no secret hangs on its process, that it is confined."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from nasos.bot.sandbox import TCP, supported
 from nasos.checks.edge import SECONDS, get
 from nasos.checks.rule import Failed, Passed, Skipped, Verdict, rule
 from nasos.checks.target import Process, Target
@@ -86,6 +87,32 @@ def secrets_not_in_environ(target: Target) -> Verdict:
     return Passed(f"{len(target.processes)} processes")
 
 
+@rule(
+    "bot.sandbox",
+    title="The bot reaches its own files only",
+    severity=Severity.HIGH,
+    why="strategy code runs inside the bot; unconfined, it reads and changes whatever the bot's user can",
+    fix="./nasos restart bot",
+)
+def sandbox(target: Target) -> Verdict:
+    """Whether the kernel has Landlock, and whether each bot gave up gaining privileges, which it does on entering."""
+    bots = [
+        each for each in target.processes if "nasos.bot.entry" in _entries(Path("/proc") / str(each.pid) / "cmdline")
+    ]
+    if not bots:
+        return Skipped("no bot of this stack runs")
+    abi = supported()
+    if not abi:
+        return Failed(
+            "this kernel has no landlock, or it is switched off", "boot Linux 5.13 or later with lsm=landlock,..."
+        )
+    outside = [str(each.pid) for each in bots if not _number(Path("/proc") / str(each.pid), "NoNewPrivs")]
+    if outside:
+        return Failed(f"started without its sandbox: pid {', '.join(outside)}")
+    ports = "files and tcp ports" if abi >= TCP else "files; this kernel cannot limit tcp ports (Linux 6.7)"
+    return Passed(f"landlock {abi}: {ports}")
+
+
 def exposed(process: Process) -> Iterator[str]:
     """What stands in one process's environment or command line; names only, never a value."""
     place, shapes = Path("/proc") / str(process.pid), Redactor()
@@ -110,19 +137,19 @@ def _entries(path: Path) -> list[str]:
         return []
     except PermissionError:
         # A sealed process refuses its own user too (PR_SET_DUMPABLE, proc(5)); its files belong to root then.
-        if _uid(path.parent) == os.geteuid():
+        if _number(path.parent, "Uid") == os.geteuid():
             return []
         raise Error(f"process {path.parent.name} is another user's", "run the check as root") from None
 
 
-def _uid(process: Path) -> int:
-    """The real uid of a process."""
+def _number(process: Path, name: str) -> int:
+    """The first number of a line of /proc/PID/status; of ``Uid`` it is the real one."""
     lines = (process / "status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Uid:"))
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
 def _shown(text: str, shapes: Redactor) -> bool:
     return shapes.redact(text) != text or bool(_LOGIN_IN_URL.search(text))
 
 
-RULES: Final = (api_reachable, basic_auth_refused, secrets_not_in_environ)
+RULES: Final = (api_reachable, basic_auth_refused, secrets_not_in_environ, sandbox)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,11 +106,13 @@ def _bot(settings: Settings, bot: str, keep: Sequence[str], words: Sequence[str]
     from nasos.bot.launch import run as run_bot
 
     command = parse(words, Path.cwd())
-    database_url = read_files(command.configs).get("db_url")
-    return run_bot(_launch(settings, bot, keep, database_url, restart=restart), command)
+    configuration = read_files(command.configs)
+    return run_bot(_launch(settings, bot, keep, configuration, restart=restart), command)
 
 
-def _launch(settings: Settings, bot: str, keep: Sequence[str], database_url: object, *, restart: bool) -> Launch:
+def _launch(
+    settings: Settings, bot: str, keep: Sequence[str], configuration: Mapping[str, object], *, restart: bool
+) -> Launch:
     from nasos.bot.launch import Launch
 
     name = bot_name(bot)
@@ -129,9 +131,16 @@ def _launch(settings: Settings, bot: str, keep: Sequence[str], database_url: obj
         append=_append(ledger_path(settings.home), f"bot-{name}"),
         say=note,
         environment=child_environment(tuple(keep)),
-        database_url=database_url,
+        configuration=configuration,
+        protected=_protected(settings),
         restart=restart,
     )
+
+
+def _protected(settings: Settings) -> tuple[Path, ...]:
+    """What a bot must never get together with a directory of its own: our state, the checkout, and people's homes."""
+    home = os.path.expanduser("~")  # noqa: PTH111  Path.home() raises where HOME is unset
+    return (settings.home / "credentials", *((settings.project,) if settings.project else ()), Path(home))
 
 
 def ledger_path(home: Path) -> Path:

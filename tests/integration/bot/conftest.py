@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from simulators.launched import API, EXCHANGE, SIMULATORS, HeldVault, Start
+
+PROJECT = SIMULATORS.parents[1]
 
 
 @pytest.fixture
@@ -37,3 +40,48 @@ def start(tmp_path: Path, held_vault: HeldVault, fake_python: Path) -> Iterator[
     starter = Start(tmp_path, held_vault, fake_python)
     yield starter
     starter.end()
+
+
+BOT = f"""#!{PROJECT}/.venv-bot/bin/python -I
+import sys
+sys.path.insert(0, {str(PROJECT / "src")!r})
+from nasos.bot import sandbox
+if {{unconfined}}:
+    sandbox.enter = lambda confinement: 0
+from nasos.bot.entry import main
+main(sys.argv[sys.argv.index('nasos.bot.entry') + 1 :])
+"""
+"""The bot's own interpreter, with this checkout's code instead of the installed copy."""
+
+
+@pytest.fixture(scope="session")
+def bot_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As the launcher starts it."""
+    return _python(tmp_path_factory, unconfined=False)
+
+
+@pytest.fixture(scope="session")
+def unconfined_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The negative twin: all the same, but the sandbox is not entered."""
+    return _python(tmp_path_factory, unconfined=True)
+
+
+def _python(tmp_path_factory: pytest.TempPathFactory, *, unconfined: bool) -> Path:
+    path = tmp_path_factory.mktemp("python") / "python"
+    path.write_text(BOT.format(unconfined=unconfined))
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture(scope="session")
+def exchange() -> Iterator[int]:
+    """The demo exchange's port."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nasos.stack.demo_exchange", "--port", "0"], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    port = int(process.stdout.readline().rpartition(":")[2])
+    yield port
+    process.terminate()
+    process.wait(30)
+    process.stdout.close()

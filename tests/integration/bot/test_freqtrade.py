@@ -6,8 +6,6 @@ import base64
 import json
 import os
 import socket
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -23,9 +21,7 @@ from nasos.bot.freqtrade import base_config
 from nasos.settings import BotSettings
 from nasos.stack import demo_exchange
 from nasos.stack.postgres import Login
-from simulators.launched import API, EXCHANGE, SIMULATORS, HeldVault, Launched, Start, eventually, traces
-
-PROJECT = SIMULATORS.parents[1]
+from simulators.launched import API, EXCHANGE, HeldVault, Launched, Start, eventually, traces
 
 SPY = '''
 import json, pathlib
@@ -92,35 +88,6 @@ class Bot:
     def pid(self) -> int:
         """The bot's process."""
         return int(json.loads((self.launched.home / "run/bot/testbot.child").read_text())["pid"])
-
-
-@pytest.fixture(scope="module")
-def bot_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bot's own interpreter, with this checkout's code instead of the installed copy."""
-    path = tmp_path_factory.mktemp("python") / "python"
-    path.write_text(
-        f"#!{PROJECT}/.venv-bot/bin/python -I\n"
-        "import sys\n"
-        f"sys.path.insert(0, {str(PROJECT / 'src')!r})\n"
-        "from nasos.bot.entry import main\n"
-        "main(sys.argv[sys.argv.index('nasos.bot.entry') + 1 :])\n"
-    )
-    path.chmod(0o755)
-    return path
-
-
-@pytest.fixture(scope="module")
-def exchange() -> Iterator[int]:
-    """The demo exchange's port."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "nasos.stack.demo_exchange", "--port", "0"], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout
-    port = int(process.stdout.readline().rpartition(":")[2])
-    yield port
-    process.terminate()
-    process.wait(30)
-    process.stdout.close()
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from fixtures.breakages import (
     temporary_file_left,
 )
 from fixtures.house import House
+from nasos.bot.sandbox import supported
 from nasos.checks import Process, Target, exit_code, host, run, select, text
 from nasos.checks.bot import exposed
 from nasos.errors import Error
@@ -42,7 +44,7 @@ def test_a_healthy_house_is_clean(house: House) -> None:
     findings = judged(house.healthy)
     assert bad(findings) == {}
     skipped = {name for name, each in findings.items() if each.state is State.SKIP}
-    assert skipped == {"cloudflare.settings", "rotation.mechanism"}
+    assert skipped == {"cloudflare.settings", "rotation.mechanism", "bot.sandbox"}
     assert exit_code(list(findings.values())) == 0
 
 
@@ -177,6 +179,26 @@ def test_a_harmless_process_is_clean(house: House) -> None:
     """The negative twin of the leaks: ordinary variables and addresses without a login."""
     with process("--url", "https://127.0.0.1:8444/v1", VAULT_ADDR="https://v:1", NASOS_HOME="/x")(house) as target:
         assert bad(judged(target, "bot")) == {}
+
+
+CONFINED = """
+from nasos.bot.sandbox import Confinement, enter
+enter(Confinement())
+print("entered", flush=True)
+input()
+"""
+
+
+def test_a_confined_bot_is_clean_where_the_kernel_can(house: House) -> None:
+    """On a kernel without Landlock the check fails: could-not is never green."""
+    command = [sys.executable, "-I", "-c", CONFINED, "nasos.bot.entry"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as bot:
+        assert bot.stdout
+        bot.stdout.readline()
+        target = replace(house.healthy, processes=(Process("bot", bot.pid),))
+        finding = judged(target, "bot")["bot.sandbox"]
+        bot.kill()
+    assert finding.state is (State.PASS if supported() else State.FAIL)
 
 
 def test_a_stricter_mode_is_fine(house: House) -> None:
