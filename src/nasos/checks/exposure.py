@@ -77,6 +77,7 @@ MAP: Final = (
     Listed("log/*.log", 0o600),
     Listed("ledger", PASSAGE),
     Listed("ledger/events.jsonl", 0o600),
+    Listed("run/bot/events.jsonl", 0o600, "bot"),
 )
 """Everything that is private, and the directories around it."""
 
