@@ -16,6 +16,7 @@ from nasos.errors import StackError
 from nasos.files import private_directory
 from nasos.stack.home import Home
 from nasos.stack.log import Log
+from nasos.stack.recorded import recorded_pid
 from nasos.stack.supervisor import Program, Supervisor
 from nasos.stack.users import Users
 from nasos.stack.watch import Watch
@@ -142,7 +143,7 @@ def test_without_supervisord_it_is_said_what_to_do(home: Home) -> None:
     supervisor.start([Program("vault", ["sleep", "300"])])
     pid = int((home.run("supervisord") / "process").read_text().split(" ", 1)[0])
     os.kill(pid, signal.SIGKILL)
-    until(lambda: not supervisor.running(), 10)
+    until(lambda: not supervisor.running() and recorded_pid(home, "supervisord") is None, 10)
     with pytest.raises(StackError, match="the stack is not running"):
         supervisor.states()
     assert supervisor.end_orphans() == []
