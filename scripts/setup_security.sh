@@ -26,7 +26,8 @@ fail() {
 
 step() { printf '[%s/4] %s\n' "$1" "$2" >&2; }
 
-port=
+port=8443
+chosen=
 while [ $# -gt 0 ]; do
     case $1 in
     -h | --help)
@@ -35,19 +36,23 @@ while [ $# -gt 0 ]; do
         ;;
     --port)
         [ $# -ge 2 ] || fail '--port needs a number' './scripts/setup_security.sh --port 8443' 2
-        port=$2
+        chosen=yes port=$2
         shift 2
         ;;
     --port=*)
-        port=${1#--port=}
+        chosen=yes port=${1#--port=}
         shift
         ;;
     *) fail "unknown argument $1" './scripts/setup_security.sh --help' 2 ;;
     esac
 done
+# Before the downloads, not after them; the stack takes the five ports that follow.
 case $port in
-*[!0-9]*) fail "--port $port is not a number" './scripts/setup_security.sh --port 8443' 2 ;;
+'' | *[!0-9]* | ??????*) port=0 ;;
 esac
+if [ "$port" -lt 1024 ] || [ "$port" -gt 65530 ]; then
+    fail '--port needs a number from 1024 to 65530' './scripts/setup_security.sh --port 8443' 2
+fi
 
 [ "$(uname -s)" = Linux ] || fail "$(uname -s) is not supported, only Linux is" 'use a Linux machine or a virtual one'
 case $(uname -m) in
@@ -55,7 +60,10 @@ x86_64) ;;
 *) fail "no servers are packaged for $(uname -m)" 'use an x86_64 machine' ;;
 esac
 
-free_mb=$(df -Pm "$root" | awk 'NR == 2 { print $4 }')
+free_mb=$(df -Pm "$root" | awk 'NR == 2 { print $4 }') || free_mb=
+case $free_mb in
+'' | *[!0-9]*) free_mb=$needed_mb ;; # could not tell; uv and the stack look for themselves
+esac
 if [ ! -x "$root/.venv-bot/bin/python" ] && [ "$free_mb" -lt "$needed_mb" ]; then
     fail "$free_mb MB are free in $root, $needed_mb MB are needed" "df -h $root"
 fi
@@ -66,18 +74,25 @@ python=$(sh "$root/scripts/lib/python.sh")
 step 2 'installing the locked dependencies'
 uv=$(sh "$root/scripts/lib/uv.sh" "$python")
 export UV_PYTHON_DOWNLOADS=never
+# uv, killed while it installs, takes half a package for a whole one afterwards (measured, 0.13.9): until an environment
+# is complete a mark says so, and what a killed run left is made anew; finished downloads are in uv's cache.
 install() {
-    UV_PROJECT_ENVIRONMENT=$1
+    environment=$root/$1 unfinished=$root/.tools/unfinished$1
+    [ ! -e "$unfinished" ] || rm -rf "$environment"
+    mkdir -p "$root/.tools"
+    : >"$unfinished"
+    UV_PROJECT_ENVIRONMENT=$environment
     export UV_PROJECT_ENVIRONMENT
     shift
     # inexact: a developer's tools that are installed already stay. Bytecode now: as root the bot's user cannot write it.
     "$uv" sync --project "$root" --quiet --frozen --inexact --compile-bytecode --python "$python" "$@" ||
         fail 'the dependencies could not be installed' 'run the command again; finished downloads are kept'
+    rm "$unfinished"
 }
-install "$root/.venv" --extra embedded
+install .venv --extra embedded
 step 3 'installing the bot into its own environment'
-install "$root/.venv-bot" --no-editable --extra bot --group freqtrade
+install .venv-bot --no-editable --extra bot --group freqtrade
 unset UV_PROJECT_ENVIRONMENT
 
 step 4 'starting the stack'
-exec "$root/nasos" up ${port:+--port "$port"}
+exec "$root/nasos" up ${chosen:+--port "$port"}

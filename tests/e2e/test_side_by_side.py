@@ -140,7 +140,7 @@ def test_the_bot_trades_on_while_its_vault_is_sealed(second: Walk) -> None:
 
 
 def test_after_a_start_vault_waits_for_a_person(second: Walk) -> None:
-    """`up` says what to type; with the share given it goes on, to a bot that cannot start, and why; mended, to the end."""
+    """`up` says what to type; with the share it goes on to a bot that cannot start, and says why; mended, it ends."""
     second.nasos("down")
     done = second.nasos("up", check=False)
     assert done.returncode == 3

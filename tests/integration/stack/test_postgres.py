@@ -34,21 +34,28 @@ from nasos.secret import Secret
 from nasos.stack import postgres as pg
 
 told = json.load(sys.stdin)
-left = told["statements"]
 execute = psycopg.Connection.execute
 
-def killed_after_some(self, *arguments, **options):
-    global left
-    result = execute(self, *arguments, **options)
-    left -= 1
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return result
+def provision(bot, password, left):
+    def killed_after_some(self, *arguments, **options):
+        nonlocal left
+        result = execute(self, *arguments, **options)
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
 
-psycopg.Connection.execute = killed_after_some
-server = pg.Server(Path(told["data"]), told["port"], Path(told["ca"]))
-admin = pg.Login(told["admin"], Secret(told["admin_password"]))
-pg.provision(server, admin, told["bot"], pg.Login(told["bot"] + "_a", Secret(told["password"]), told["bot"]))
+    psycopg.Connection.execute = killed_after_some
+    server = pg.Server(Path(told["data"]), told["port"], Path(told["ca"]))
+    admin = pg.Login(told["admin"], Secret(told["admin_password"]))
+    pg.provision(server, admin, bot, pg.Login(bot + "_a", Secret(password), bot))
+
+for number, (bot, password) in enumerate(told["bots"].items(), 1):
+    child = os.fork()
+    if not child:
+        provision(bot, password, number)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 INITDB = """
@@ -69,14 +76,16 @@ def place() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-def _killed_after(statements: int, postgres: PostgresUnderTest, login: pg.Login) -> int:
+def _killed_after_each_statement(postgres: PostgresUnderTest, logins: list[pg.Login]) -> list[int]:
+    """Exit codes of one provisioning per login, the first killed after one statement, the second after two ..."""
     told = {
-        "statements": statements, "data": str(postgres.server.data), "port": postgres.server.port,
-        "ca": str(postgres.server.ca_file), "admin": postgres.admin.username, "bot": login.database,
-        "admin_password": postgres.admin.password.reveal(), "password": login.password.reveal(),
+        "data": str(postgres.server.data), "port": postgres.server.port, "ca": str(postgres.server.ca_file),
+        "admin": postgres.admin.username, "admin_password": postgres.admin.password.reveal(),
+        "bots": {login.database: login.password.reveal() for login in logins},
     }  # fmt: skip
     command = [sys.executable, "-c", PROVISION]
-    return subprocess.run(command, input=json.dumps(told), text=True, check=False).returncode
+    done = subprocess.run(command, input=json.dumps(told), stdout=subprocess.PIPE, text=True, check=True)
+    return [int(code) for code in done.stdout.split()]
 
 
 def _public_may_connect(postgres: PostgresUnderTest, bot: str) -> bool:
@@ -87,19 +96,16 @@ def _public_may_connect(postgres: PostgresUnderTest, bot: str) -> bool:
 
 def test_provisioning_killed_at_every_step_completes_when_repeated(postgres: PostgresUnderTest) -> None:
     """kill -9 after each statement in turn: the next run ends with a login that works and nothing open to PUBLIC."""
-    for statements in range(1, 30):
-        bot = f"killed{statements}"
-        login = pg.Login(f"{bot}_a", Secret.random(), bot)
-        code = _killed_after(statements, postgres, login)
-        pg.provision(postgres.server, postgres.admin, bot, login)
-        assert pg.can_login(postgres.server, login), statements
-        assert not _public_may_connect(postgres, bot), statements
+    logins = [pg.Login(f"killed{number}_a", Secret.random(), f"killed{number}") for number in range(1, 15)]
+    codes = _killed_after_each_statement(postgres, logins)
+    assert codes[:10] == [-signal.SIGKILL] * 10
+    assert codes[-1] == 0, "the last ones were to be killed after more statements than there are"
+    for login in logins[: codes.index(0) + 1]:
+        pg.provision(postgres.server, postgres.admin, login.database, login)
+        assert not _public_may_connect(postgres, login.database)
         with pg.connect(postgres.server, login) as db:
-            assert db.execute("SELECT session_user, current_user").fetchone() == (f"{bot}_a", f"{bot}_owner")
-        if code == 0:
-            break
-        assert code == -signal.SIGKILL
-    assert statements >= 8
+            row = db.execute("SELECT session_user, current_user").fetchone()
+        assert row == (login.username, f"{login.database}_owner")
 
 
 def test_provisioning_again_changes_nothing(postgres: PostgresUnderTest) -> None:
