@@ -48,10 +48,11 @@ while [ $# -gt 0 ]; do
 done
 # Before the downloads, not after them; the stack takes the five ports that follow.
 case $port in
-'' | *[!0-9]* | ??????*) port=0 ;;
+'' | *[!0-9]* | ??????*) number=0 ;;
+*) number=$port ;;
 esac
-if [ "$port" -lt 1024 ] || [ "$port" -gt 65530 ]; then
-    fail '--port needs a number from 1024 to 65530' './scripts/setup_security.sh --port 8443' 2
+if [ "$number" -lt 1024 ] || [ "$number" -gt 65530 ]; then
+    fail "--port $port is not a number from 1024 to 65530" './scripts/setup_security.sh --port 8443' 2
 fi
 
 [ "$(uname -s)" = Linux ] || fail "$(uname -s) is not supported, only Linux is" 'use a Linux machine or a virtual one'
