@@ -14,7 +14,7 @@ import msgspec
 
 from nasos.checks.rule import Failed, Passed, Skipped, Verdict, rule
 from nasos.checks.target import Target
-from nasos.checks.vault_access import SECONDS, address, api, connection, logged_in
+from nasos.checks.vault_access import BUSY, SECONDS, address, api, connection, logged_in
 from nasos.checks.vault_audit import audit_devices
 from nasos.checks.vault_settings import settings
 from nasos.errors import CertificateRefused, CredentialRejected, RateLimited, VaultError
@@ -144,7 +144,7 @@ def wrong_credential_refused(target: Target) -> Verdict:
         role_id = msgspec.json.decode(read_private(held.secret_id_file), type=RoleFile).role_id
     server = api(target)
     try:
-        grant = AppRoleLogin(server, AppRole(role_id, Secret(str(uuid.uuid4())))).obtain()
+        grant = BUSY.call(AppRoleLogin(server, AppRole(role_id, Secret(str(uuid.uuid4())))).obtain)
     except CredentialRejected:
         return Passed("refused")
     server.request("POST", "auth/token/revoke-self", {}, token=grant.token)

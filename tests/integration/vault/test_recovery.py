@@ -11,6 +11,7 @@ import pytest
 from fixtures.vault import Server
 from nasos.errors import VaultError
 from nasos.secret import Secret
+from nasos.vault import system
 
 OPTION = "  disable_unauthed_generate_root_endpoints = false\n"
 
@@ -30,6 +31,7 @@ def with_option(server: Server) -> None:
     config.write_text(text.replace("  tls_min_version", f"{OPTION}  tls_min_version"))
     server.stop()
     server.start()
+    system.wait_active(server.api, 30)
 
 
 def test_the_recovery_key_makes_a_root_token(new_server: Callable[..., Server]) -> None:

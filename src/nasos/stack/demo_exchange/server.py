@@ -22,7 +22,8 @@ from nasos.errors import PortTaken, UsageError
 from nasos.stack.demo_exchange.binance import answer
 from nasos.stack.demo_exchange.query import Query, Refused
 
-CONNECTIONS: Final = 64
+CONNECTIONS: Final = 256
+"""One bot alone may hold 100 (the pool of its HTTP library) and opens them anew before the old ones time out."""
 
 
 class Request(BaseHTTPRequestHandler):
