@@ -143,10 +143,11 @@ def initialize(server: Server, admin: Login) -> bool:
     Raises:
         DatabaseError: ``initdb`` failed.
     """
-    if (server.data / "PG_VERSION").exists():
-        return False
+    # Also beside a finished cluster: an initdb that outlived its killed run goes on writing for a while.
     for left in server.data.parent.glob("data.new*"):
         shutil.rmtree(left, ignore_errors=True)
+    if (server.data / "PG_VERSION").exists():
+        return False
     temporary = server.data.with_name(f"data.new-{secrets.token_hex(4)}")
     private_directory(temporary, server.owner)
     fd = anonymous_file("initdb", admin.password.reveal().encode(), owner=server.owner)
