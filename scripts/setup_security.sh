@@ -74,26 +74,11 @@ python=$(sh "$root/scripts/lib/python.sh")
 
 step 2 'installing the locked dependencies'
 uv=$(sh "$root/scripts/lib/uv.sh" "$python")
-export UV_PYTHON_DOWNLOADS=never
-# uv, killed while it installs, takes half a package for a whole one afterwards (measured, 0.13.9): until an environment
-# is complete a mark says so, and what a killed run left is made anew; finished downloads are in uv's cache.
-install() {
-    environment=$root/$1 unfinished=$root/.tools/unfinished$1
-    [ ! -e "$unfinished" ] || rm -rf "$environment"
-    mkdir -p "$root/.tools"
-    : >"$unfinished"
-    UV_PROJECT_ENVIRONMENT=$environment
-    export UV_PROJECT_ENVIRONMENT
-    shift
-    # inexact: a developer's tools that are installed already stay. Bytecode now: as root the bot's user cannot write it.
-    "$uv" sync --project "$root" --quiet --frozen --inexact --compile-bytecode --python "$python" "$@" ||
-        fail 'the dependencies could not be installed' 'run the command again; finished downloads are kept'
-    rm "$unfinished"
-}
-install .venv --extra embedded
+# inexact: a developer's tools that are installed already stay. Bytecode now: as root the bot's user cannot write it.
+install() { sh "$root/scripts/lib/environment.sh" "$uv" "$python" "$@" --inexact --compile-bytecode; }
+install .venv --extra embedded --extra alerts
 step 3 'installing the bot into its own environment'
 install .venv-bot --no-editable --extra bot --group freqtrade
-unset UV_PROJECT_ENVIRONMENT
 
 step 4 'starting the stack'
 exec "$root/nasos" up ${chosen:+--port "$port"}

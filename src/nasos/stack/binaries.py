@@ -85,6 +85,6 @@ def find(name: str) -> Path:
     if digest != pinned:
         raise StackError(
             f"{path} is not the {name} of {program.wheel}: its SHA-256 differs from the pinned one",
-            "uv sync --reinstall --frozen --extra embedded",
+            "uv sync --reinstall --frozen --extra embedded --extra alerts",
         )
     return path
