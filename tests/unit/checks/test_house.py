@@ -10,17 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.breakages import (
-    BREAKAGES,
-    PASSWORD,
-    TOKEN,
-    chmod,
-    cloudflare,
-    in_project,
-    planted,
-    process,
-    temporary_file_left,
-)
+from fixtures.breakages import BREAKAGES
+from fixtures.breakages.ground import PASSWORD, TOKEN, chmod, in_project, planted, process
+from fixtures.breakages.host import temporary_file_left
+from fixtures.breakages.services import cloudflare
 from fixtures.house import House
 from nasos.bot.sandbox import supported
 from nasos.checks import Process, Target, exit_code, host, run, select, text
