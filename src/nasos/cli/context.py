@@ -12,8 +12,6 @@ from nasos import settings as configuration
 from nasos.errors import SettingsError, StackError
 from nasos.ledger import Ledger
 from nasos.settings import AppRole, Settings, VaultConnection
-from nasos.stack.home import Home
-from nasos.stack.users import Users
 from nasos.vault import VaultClient
 
 OPERATOR = "operator"
@@ -52,6 +50,9 @@ def service_connection(settings: Settings, role: str) -> VaultConnection:
 
 
 def _local_address(home: Path) -> str:
+    from nasos.stack.home import Home
+    from nasos.stack.users import Users
+
     try:
         record = Home(home, Users.of_this_process()).record()
     except StackError as error:

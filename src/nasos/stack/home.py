@@ -7,7 +7,6 @@ stack's id, so that a copy of the directory alone cannot be unsealed; ``stack.js
 from __future__ import annotations
 
 import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
@@ -127,7 +126,7 @@ class Home:
         old = self.record()
         https = port or settings.port or (old.ports.https if old else DEFAULT_PORT)
         ports = old.ports if old and old.ports.https == https else Ports.following(https)
-        record = Record(id=old.id if old else secrets.token_hex(4), ports=ports)
+        record = Record(id=old.id if old else os.urandom(4).hex(), ports=ports)
         if record != old:
             atomic_write(self.record_path, msgspec.json.format(msgspec.json.encode(record)) + b"\n", 0o644)
         return record

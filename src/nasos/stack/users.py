@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -53,6 +51,9 @@ class Users:
         Raises:
             StackError: ``useradd`` is missing or refuses.
         """
+        import shutil  # here, with their compressors and selectors: `nasos run` passes this module on its way to the bot
+        import subprocess
+
         missing = [name for service in SERVICES if (name := self.name(service)) and not _exists(name)]
         program = shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")
         if missing and not program:
