@@ -51,7 +51,8 @@ class Users:
         Raises:
             StackError: ``useradd`` is missing or refuses.
         """
-        import shutil  # here, with their compressors and selectors: `nasos run` passes this module on its way to the bot
+        # Here, with all that they bring along: `nasos run` passes this module on its way to the bot.
+        import shutil
         import subprocess
 
         missing = [name for service in SERVICES if (name := self.name(service)) and not _exists(name)]
