@@ -12,6 +12,7 @@ The house, top to bottom; a line may import the lines below it (import-linter ke
 ``ledger``      security events, hash-chained
 ``settings``    nasos.toml, .env and the environment: the only reader of ``os.environ``
 ``finding``     a judgement with id, severity, evidence, why and fix
+``compress``    closed files made small
 ``files``       every byte on disk goes through here
 ``secret``      a value that cannot be printed
 ``errors``      what happened, and what to type next
