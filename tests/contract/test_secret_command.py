@@ -115,6 +115,17 @@ def test_a_pipe_is_refused_the_value_unless_asked(operator: Operator) -> None:
     assert shown["version"] == 1
 
 
+@pytest.mark.parametrize("given", [(CANARY,), (CANARY, "-"), ("correct", CANARY)])
+def test_a_value_as_an_argument_is_refused_and_not_echoed(operator: Operator, given: tuple[str, ...]) -> None:
+    """The words may be a secret: the complaint does not repeat them, and nothing is stored."""
+    name = f"{operator.folder}/{secrets.token_hex(4)}"
+    refused = operator.run("set", name, *given, stdin="x")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert CANARY not in refused.stderr
+    assert f"nasos: hint: nasos secret set {name}" in refused.stderr
+    assert operator.run("get", name, "--reveal").returncode == 3
+
+
 def test_at_a_terminal_the_prompt_hides_and_get_shows(operator: Operator) -> None:
     """What is typed is not echoed; get prints it to the terminal without --reveal."""
     name = f"{operator.folder}/key"

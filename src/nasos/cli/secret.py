@@ -35,17 +35,22 @@ def secret() -> None:
 
 @secret.command("set")
 @_name
-@click.argument("source", required=False, type=click.Choice(["-"]), metavar="[-]")
+@click.argument("source", nargs=-1, metavar="[-]")
 @click.option("--field", "names", multiple=True, help='Field to set (default "value"); may be given several times.')
 @click.option("--description", help="A line for people, kept readable beside the secret.")
 @output.json_option
-def set_(name: str, source: str | None, names: tuple[str, ...], description: str | None, *, as_json: bool) -> None:
+def set_(name: str, source: tuple[str, ...], names: tuple[str, ...], description: str | None, *, as_json: bool) -> None:
     """Store a value from a hidden prompt, or from stdin ("-" or a pipe); other fields are kept.
 
     With several --field and a pipe, stdin is one JSON object of these fields.
     """
     _checked(name)
-    fields = _values(names or ("value",), piped=source == "-" or not sys.stdin.isatty())
+    if source not in {(), ("-",)}:  # not echoed: it is the secret, most likely
+        raise UsageError(
+            "a value is never an argument, every process list shows those: take this one for known and change it",
+            f"nasos secret set {name}",
+        )
+    fields = _values(names or ("value",), piped=bool(source) or not sys.stdin.isatty())
     with operator_client() as client:
         version = _merged(client, name, fields)
         if description:
