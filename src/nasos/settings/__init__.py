@@ -8,13 +8,13 @@ secret must be private. No default credential exists. Callers are handed slices,
 ``toml``        the tables of ``nasos.toml``
 ``dotenv``      ``.env`` and the names that it may hold
 ``connection``  how to reach one Vault
-``loading``     all of it together
+``loading``     all of it together, and what of it a child gets
 ==============  =====================================================================
 """
 
 from nasos.settings.connection import AppRole, Token, VaultConnection, connection_file, vault_address
 from nasos.settings.dotenv import ENVIRONMENT_KEYS
-from nasos.settings.loading import CloudflareSettings, Settings, child_environment, load
+from nasos.settings.loading import CloudflareSettings, Settings, child_environment, child_identity, load
 from nasos.settings.toml import (
     DEFAULT_PORT,
     BotSettings,
@@ -41,6 +41,7 @@ __all__ = [
     "VaultSettings",
     "bot_name",
     "child_environment",
+    "child_identity",
     "connection_file",
     "load",
     "parse_document",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from nasos.errors import SettingsError
 from nasos.secret import Secret
@@ -104,6 +105,23 @@ def child_environment(keep: tuple[str, ...] = (), environ: Mapping[str, str] | N
     environment = os.environ if environ is None else environ
     wanted = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TERM", "TMPDIR", *keep)
     return {name: environment[name] for name in wanted if name in environment}
+
+
+class ChildIdentity(TypedDict, total=False):
+    """The arguments of ``subprocess`` that say as whom a child runs."""
+
+    user: int
+    group: int
+    extra_groups: Sequence[int]
+
+
+def child_identity(uid: int | None) -> ChildIdentity:
+    """Run a child as this user with this user's own group: by default it would keep root's. None changes nothing."""
+    if uid is None:
+        return {}
+    import pwd
+
+    return {"user": uid, "group": pwd.getpwuid(uid).pw_gid, "extra_groups": ()}
 
 
 def _project(environment: Mapping[str, str]) -> Path | None:

@@ -30,7 +30,7 @@ from psycopg import sql
 from nasos.errors import DatabaseError, SecretNotFound
 from nasos.files import anonymous_file, atomic_write, fsync_directory, private_directory
 from nasos.secret import Secret
-from nasos.settings import child_environment
+from nasos.settings import child_environment, child_identity
 from nasos.stack.binaries import find
 from nasos.vault import VaultClient
 
@@ -156,7 +156,7 @@ def initialize(server: Server, admin: Login) -> bool:
             [str(find("initdb")), "-D", str(temporary), "-U", admin.username, f"--pwfile=/proc/self/fd/{fd}",
              "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums"],
             pass_fds=(fd,), env=child_environment(), capture_output=True, text=True, check=False,
-            user=server.owner, cwd="/", umask=0o077,
+            cwd="/", umask=0o077, **child_identity(server.owner),
         )  # fmt: skip
     finally:
         os.close(fd)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from nasos.errors import TlsError
-from nasos.settings import child_environment
+from nasos.settings import child_environment, child_identity
 from nasos.tls import names, profile
 
 OLDEST: Final = (1, 22)
@@ -198,7 +198,7 @@ def _run(command: Sequence[str], owned: Path | None = None) -> subprocess.Comple
     try:
         return subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=CHECK_SECONDS,
-            env=child_environment(), user=user, extra_groups=None if user is None else [],
+            env=child_environment(), **child_identity(user),
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise TlsError(f"{command[0]} did not answer in {CHECK_SECONDS:.0f} s") from None

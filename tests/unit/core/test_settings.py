@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import pwd
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from nasos.settings import (
     Token,
     bot_name,
     child_environment,
+    child_identity,
     load,
     parse_document,
     vault_address,
@@ -325,3 +329,17 @@ def test_a_bot_name_is_safe_everywhere(name: str) -> None:
     with pytest.raises(NameRefused):
         bot_name(name)
     assert bot_name("nasos-2") == "nasos-2"
+
+
+def test_a_child_of_another_user_keeps_no_group_of_roots() -> None:
+    """As root, a child that runs as somebody has the group of that user and no other; None changes nothing."""
+    assert child_identity(None) == {}
+    if os.geteuid() != 0:  # only root may become somebody; who may not is refused by the kernel
+        with pytest.raises(PermissionError):
+            subprocess.run(["/usr/bin/id"], check=True, **child_identity(pwd.getpwnam("nobody").pw_uid))
+        return
+    nobody = pwd.getpwnam("nobody")
+    shown = subprocess.run(
+        ["/bin/sh", "-c", "id -u; id -G"], capture_output=True, text=True, check=True, **child_identity(nobody.pw_uid)
+    )
+    assert shown.stdout.split() == [str(nobody.pw_uid), str(nobody.pw_gid)]
