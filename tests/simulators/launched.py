@@ -29,6 +29,7 @@ API = {
 }
 EXCHANGE = {"key": "planted-exchange-key-5R", "secret": "planted-exchange-secret-9W"}
 DATABASE = {"username": "testbot_a", "password": "planted-database-password-2M", "role": "a"}
+SECOND_LOGIN = {"username": "testbot_b", "password": "planted-second-password-6T", "role": "b"}
 TOKEN = "planted-vault-token-8K"
 PLANTED = [value for fields in (API, EXCHANGE, DATABASE) for value in fields.values() if value.startswith("planted")]
 
@@ -127,7 +128,7 @@ class Start:
         self._launched: list[Launched] = []
         self.home = directory / "home"
         """State directory of the launchers."""
-        self.home.mkdir(mode=0o700)
+        self.home.mkdir(mode=0o700, parents=True)
         (self.home / "base.json").write_text('{"max_open_trades": 3, // mine\n}')
 
     def __call__(

@@ -1,7 +1,8 @@
 """A launcher in a process of its own, with a Vault that the test holds in its hand.
 
 ``launcher.py OPTIONS``: JSON with ``home``, ``python``, ``vault`` (descriptor of the records: JSON, or empty for
-"Vault does not answer"), ``words``, ``database_url``, ``policy``, ``grace``, ``restart``.
+"Vault does not answer"), ``words``, ``database_url``, ``policy``, ``grace``, ``restart``,
+``bot``.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nasos.bot import refresh
+from nasos.bot import claim, refresh
 from nasos.bot.command import parse
 from nasos.bot.configuration import read_files
 from nasos.bot.launch import Launch, run
@@ -51,13 +52,14 @@ def main(options: dict[str, object]) -> int:
     if options.get("die_with_parent"):
         end_with_parent(os.getppid(), signal.SIGTERM)
     refresh.INTERVAL = 0.05  # type: ignore[misc]  # the test's patience, not the product's
+    claim.PATIENCE = 1.0  # type: ignore[misc]  # as above
     home, vault = Path(str(options["home"])), int(str(options["vault"]))
     command = parse([str(word) for word in options["words"]], home)  # type: ignore[attr-defined]
     configuration = read_files(command.configs)
     if url := options.get("database_url"):
         configuration["db_url"] = url
     launch = Launch(
-        bot="testbot",
+        bot=str(options.get("bot", "testbot")),
         python=Path(str(options["python"])),
         run_directory=home / "run" / "bot",
         read_all=lambda: records(vault),

@@ -9,6 +9,8 @@
 ``supervise``           the rules: what an exit means, when to start again, when to give up
 ``child``               one bot process: its descriptors, its signals, its end
 ``lock``                one bot per name, also when a launcher was killed
+``claim``               one bot per database, across hosts
+``advisory``            the database session whose lock that is
 ``output``              every line of the bot passes the redactor
 ``tether``              a process that ends with its parent and leaves no core file
 ``handover``            any other program: secrets as anonymous files, or in its environment when asked

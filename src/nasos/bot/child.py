@@ -116,6 +116,10 @@ class Signals:
         os.close(self._write)
         os.close(self.fd)
 
+    def stop(self) -> None:
+        """As if a stop signal had come; from any thread."""
+        os.write(self._write, bytes([signal.SIGTERM]))
+
     def take(self) -> int:
         """Empty the descriptor; the last stop signal in it, or 0."""
         found = 0

@@ -55,6 +55,11 @@ class Command:
         """Whether it should run for ever."""
         return self.subcommand in SUPERVISED
 
+    @property
+    def trades(self) -> bool:
+        """Whether it must be the only one at its database."""
+        return self.subcommand == "trade"
+
     def given(self, names: tuple[str, ...]) -> Iterator[str]:
         """The values of an option, under any of its names."""
         return _values(self.words, names)

@@ -13,6 +13,8 @@ from nasos.errors import BotError
 
 _EXAMPLE: Final = '"db_url": "postgresql+psycopg://127.0.0.1:5432/NAME?sslmode=verify-full&sslrootcert=FILE"'
 
+_OURS: Final = ("plugin", "credfd")
+
 
 def needs_login(url: object) -> bool:
     """Whether the configured database asks for a login from Vault.
@@ -35,9 +37,24 @@ def needs_login(url: object) -> bool:
     return True
 
 
+def parameters(url: str) -> dict[str, str]:
+    """What the bot's driver is told by ``url`` of where the database is, as libpq's names; no login."""
+    parts = urlsplit(url)
+    where = {"host": parts.hostname, "port": parts.port and str(parts.port), "dbname": parts.path.removeprefix("/")}
+    options = {name: value for name, value in parse_qsl(parts.query) if name not in _OURS}
+    return {name: value for name, value in where.items() if value} | options
+
+
+def said(error: Exception) -> str:
+    """The line of a driver's error that says what is wrong; DETAIL and HINT lines may follow it."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    told = next((line for line in lines if "FATAL: " in line or "ERROR: " in line), lines[0])
+    return told.rpartition(" failed: ")[2].strip()
+
+
 def completed(url: str, fd: int) -> str:
     """``url`` with our plugin and the descriptor of the credential page."""
     parts = urlsplit(url)
-    options = [pair for pair in parse_qsl(parts.query) if pair[0] not in ("plugin", "credfd")]
+    options = [pair for pair in parse_qsl(parts.query) if pair[0] not in _OURS]
     query = urlencode([*options, ("plugin", "nasos"), ("credfd", str(fd))], safe="/")
     return urlunsplit(parts._replace(query=query))

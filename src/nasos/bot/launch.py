@@ -7,7 +7,7 @@ Rules:
 * Every start reads Vault anew. When Vault does not answer, the first start fails; a *restart* goes on with the last
   records, because a trading bot is worth more than a fresh copy of what has hardly changed.
 * The bot gets what it needs of the machine and no more (`confinement.py`); a kernel that cannot do that is told about.
-* One bot per name; it ends with its launcher, whatever ends that.
+* One bot per name, and per database (`claim.py`); it ends with its launcher, whatever ends that.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from typing import Final
 
 from nasos.bot import document as doc
 from nasos.bot.child import Child, Signals
+from nasos.bot.claim import Claim
 from nasos.bot.command import Command
 from nasos.bot.confinement import TEMPORARY, confinement, with_records
-from nasos.bot.credential import CredentialPage
+from nasos.bot.credential import Credential, CredentialPage
 from nasos.bot.database import completed, needs_login
 from nasos.bot.lock import OneBot
 from nasos.bot.output import RedactedOutput
@@ -101,6 +102,7 @@ class _Bot:
         )
         self._landlock = supported()
         self._page: CredentialPage | None = None
+        self._claim: Claim | None = None
         self._records: Records | None = None
 
     def once(self, signals: Signals) -> int:
@@ -116,9 +118,18 @@ class _Bot:
 
     def keep_running(self, lock: OneBot, signals: Signals) -> int:
         """Run, judge the exit, run again."""
+        try:
+            return self._keep_running(lock, signals)
+        finally:
+            if self._claim:
+                self._claim.close()
+
+    def _keep_running(self, lock: OneBot, signals: Signals) -> int:
         failures = 0
         while True:
             ended = self._one_run(signals, lock)
+            if self._claim:
+                self._claim.verify()
             step = decide(ended, failures, self._launch.policy)
             if isinstance(step, Again) and not self._launch.restart:
                 step = Leave(exit_code(ended.status) or GiveUp(1).code)
@@ -133,22 +144,28 @@ class _Bot:
                 )
             failures = step.failures
             if signals.wait(step.delay):
+                if self._claim:
+                    self._claim.verify()
                 return 128 + signals.last
 
     def _one_run(self, signals: Signals, lock: OneBot | None) -> Ended:
-        records = self._read()
+        records = self._read(signals)
         output = RedactedOutput(self._redactor)
         child = self._start(records, output)
         output.start()
         if lock:
             lock.record(child.pid)
+        if self._claim:
+            self._claim.use(doc.database_credential(records[doc.DATABASE]))
         from nasos.bot.refresh import Refresh  # not before the bot has started: each import is time that it waits
 
         versions = {name: record.version for name, record in records.items()}
         detail = {"command": self._command.subcommand, **{name: str(version) for name, version in versions.items()}}
         self._tell_sandbox()
         self._report.event("bot.start", "", Outcome.OK, detail)
-        refresh = Refresh(self._launch.read_one, versions, self._page, self._redactor, self._report)
+        refresh = Refresh(
+            self._launch.read_one, versions, self._use if self._page else None, self._redactor, self._report
+        )
         if lock:
             refresh.start()
         try:
@@ -157,7 +174,13 @@ class _Bot:
             refresh.stop()
             output.finish()
 
-    def _read(self) -> Records:
+    def _use(self, credential: Credential) -> None:
+        if self._page:
+            self._page.write(credential)
+        if self._claim:
+            self._claim.use(credential)
+
+    def _read(self, signals: Signals) -> Records:
         try:
             records = self._launch.read_all()
         except VaultError as error:
@@ -167,15 +190,17 @@ class _Bot:
             self._report.note(f"vault does not answer, the bot starts with the secrets of last time: {error.message}")
             return self._records
         self._redactor.learn(doc.confidential(records.values()))
-        self._settle_page(records)
+        self._settle_page(records, signals)
         if self._records is None:
             for name in doc.left_out(records):
                 self._report.note(f"bots/{self._launch.bot}/{name} is no part of freqtrade's configuration; left out")
         self._records = records
         return records
 
-    def _settle_page(self, records: Records) -> None:
+    def _settle_page(self, records: Records, signals: Signals) -> None:
         if not self._with_login:
+            if self._command.trades and self._records is None:
+                self._report.note("no PostgreSQL: a file lock keeps a second bot off this machine, and off no other")
             return
         if doc.DATABASE not in records:
             raise BotError(
@@ -183,10 +208,13 @@ class _Bot:
                 f"nasos secret set bots/{self._launch.bot}/db --field username --field password",
             )
         credential = doc.database_credential(records[doc.DATABASE])
-        if self._page is None:
-            self._page = CredentialPage(credential)
-        else:
+        if self._page:
             self._page.write(credential)
+            return
+        alone = self._command.trades
+        self._page = CredentialPage(credential, withheld=alone)
+        if alone:
+            self._claim = Claim(str(self._database_url), self._page, self._report, signals.stop)
 
     def _start(self, records: Records, output: RedactedOutput) -> Child:
         page = _read_only(self._page.fd) if self._page else None

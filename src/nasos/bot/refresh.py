@@ -10,10 +10,10 @@ Rules:
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
-from nasos.bot.credential import CredentialPage
+from nasos.bot.credential import Credential
 from nasos.bot.document import DATABASE, confidential, database_credential
 from nasos.bot.records import ReadOne
 from nasos.bot.report import Report
@@ -33,13 +33,13 @@ class Refresh:
         self,
         read: ReadOne,
         versions: Mapping[str, int],
-        page: CredentialPage | None,
+        use_login: Callable[[Credential], object] | None,
         redactor: Redactor,
         report: Report,
     ) -> None:
         self._read = read
         self._versions = dict(versions)
-        self._page = page
+        self._use_login = use_login
         self._redactor = redactor
         self._report = report
         self._failures = 0
@@ -57,7 +57,7 @@ class Refresh:
 
     def poll(self) -> None:
         """Look once."""
-        names = [DATABASE] if self._page else []
+        names = [DATABASE] if self._use_login else []
         if self._polls % OTHERS_EVERY == 0:
             names = sorted(self._versions)
         self._polls += 1
@@ -88,9 +88,9 @@ class Refresh:
         if record.version == self._versions.get(name):
             return
         self._redactor.learn(confidential([record]))
-        applied = name == DATABASE and self._page is not None
-        if applied and self._page:
-            self._page.write(database_credential(record))
+        applied = name == DATABASE and self._use_login is not None
+        if applied and self._use_login:
+            self._use_login(database_credential(record))
         self._versions[name] = record.version
         when = "new connections use it" if applied else "in use after the next start of the bot"
         self._report.event("bot.secret", name, Outcome.OK, {"version": str(record.version), "applied": when})

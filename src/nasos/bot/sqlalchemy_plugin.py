@@ -8,6 +8,7 @@ Runs inside the bot's process, as ``db_url=postgresql+psycopg://host/db?plugin=n
 * A pooled connection that logged in with another version than the current one is closed at its next checkout and
   replaced, so that after a rotation the old role empties by itself. Nothing is interrupted in mid-transaction.
 * A credential that cannot be read at checkout changes nothing: the bot trades on with the connection that it has.
+* A new connection waits for a login that is withheld (`claim.py`): the database is away, or about to be another bot's.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from nasos.bot.credential import read
 from nasos.errors import BotError
 
 _VERSION: Final = "nasos.credential.version"
+_PATIENCE: Final = 30.0
+"""Seconds; a restarted PostgreSQL is back in two. After it freqtrade ends and its launcher starts it again."""
 
 
 class NasosPlugin(CreateEnginePlugin):  # type: ignore[misc]  # SQLAlchemy lives in the bot's environment only
@@ -46,9 +49,11 @@ class NasosPlugin(CreateEnginePlugin):  # type: ignore[misc]  # SQLAlchemy lives
         event.listen(engine, "checkout", self._drain)
 
     def _log_in(self, dialect: object, record: Any, args: object, parameters: dict[str, Any]) -> None:  # noqa: ANN401
-        credential = read(self._fd)
+        credential = read(self._fd, _PATIENCE)
         parameters["user"] = credential.username
         parameters["password"] = credential.password.reveal()
+        if credential.application:
+            parameters["application_name"] = credential.application
         if record is not None:
             record.info[_VERSION] = credential.version
 

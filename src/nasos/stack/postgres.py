@@ -27,6 +27,7 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
+from nasos.bot.database import said
 from nasos.errors import DatabaseError, SecretNotFound
 from nasos.files import anonymous_file, atomic_write, fsync_directory, private_directory
 from nasos.secret import Secret
@@ -105,20 +106,13 @@ def connect(server: Server, login: Login) -> Iterator[psycopg.Connection]:
         )
     except psycopg.OperationalError as error:
         raise DatabaseError(
-            f"login of {login.username} at port {server.port} failed: {_reason(error)}", "./nasos logs postgres"
+            f"login of {login.username} at port {server.port} failed: {said(error)}", "./nasos logs postgres"
         ) from None
     try:
         with connection:
             yield connection
     except psycopg.Error as error:
-        raise DatabaseError(f"PostgreSQL refused: {_reason(error)}", "./nasos logs postgres") from None
-
-
-def _reason(error: Exception) -> str:
-    """The line that says what is wrong; DETAIL and HINT lines may follow it."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    told = next((line for line in lines if "FATAL: " in line or "ERROR: " in line), lines[0])
-    return told.rpartition(" failed: ")[2].strip()
+        raise DatabaseError(f"PostgreSQL refused: {said(error)}", "./nasos logs postgres") from None
 
 
 def can_login(server: Server, login: Login) -> bool:

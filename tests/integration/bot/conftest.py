@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from simulators.launched import API, EXCHANGE, SIMULATORS, HeldVault, Start
+from fixtures.postgres import BotDatabase, PostgresUnderTest
+from nasos.secret import Secret
+from nasos.stack import postgres as pg
+from simulators.launched import API, DATABASE, EXCHANGE, SECOND_LOGIN, SIMULATORS, HeldVault, Start
 
 PROJECT = SIMULATORS.parents[1]
 
@@ -23,6 +26,16 @@ def held_vault() -> Iterator[HeldVault]:
     vault.put("exchange", EXCHANGE)
     yield vault
     os.close(vault.fd)
+
+
+@pytest.fixture
+def planted_database(postgres: PostgresUnderTest) -> BotDatabase:
+    """The bot's PostgreSQL, whose two roles have the planted passwords."""
+    database = postgres.bot("testbot")
+    with pg.connect(postgres.server, postgres.admin) as db:
+        for fields in (DATABASE, SECOND_LOGIN):
+            pg.set_password(db, pg.Login(fields["username"], Secret(fields["password"]), "testbot"))
+    return database
 
 
 @pytest.fixture

@@ -9,11 +9,10 @@ import signal
 from pathlib import Path
 from urllib.parse import quote
 
+from fixtures.postgres import BotDatabase
 from nasos.bot.credential import read
 from simulators.fake_freqtrade import digest
-from simulators.launched import API, DATABASE, EXCHANGE, HeldVault, Launched, Start, eventually, traces
-
-URL = "postgresql+psycopg://127.0.0.1:5432/testbot?sslmode=verify-full&sslrootcert=/ca.pem"
+from simulators.launched import API, DATABASE, EXCHANGE, SECOND_LOGIN, HeldVault, Launched, Start, eventually, traces
 
 
 def process_text(pid: int) -> bytes:
@@ -45,10 +44,12 @@ def test_the_bots_environment_and_arguments_are_clean(start: Start) -> None:
     assert not traces(Path(f"/proc/{launched.process.pid}/cmdline").read_bytes())
 
 
-def test_no_secret_is_written_to_disk(start: Start, held_vault: HeldVault, tmp_path: Path) -> None:
+def test_no_secret_is_written_to_disk(
+    start: Start, held_vault: HeldVault, tmp_path: Path, planted_database: BotDatabase
+) -> None:
     """State directory, logs, ledger and everything else that the run wrote hold no planted value."""
     held_vault.put("db", DATABASE)
-    launched = start("blab", database_url=URL, restart=False)
+    launched = start("blab", database_url=planted_database.url, restart=False)
     launched.process.wait(30)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert launched.out in files
@@ -64,36 +65,44 @@ def test_the_search_for_traces_finds_a_planted_one(tmp_path: Path) -> None:
         assert traces(leak.read_bytes()) == {value}
 
 
-def test_the_bot_gets_its_own_descriptors_only(start: Start, held_vault: HeldVault) -> None:
+def test_the_bot_gets_its_own_descriptors_only(
+    start: Start, held_vault: HeldVault, planted_database: BotDatabase
+) -> None:
     """Standard ones, the document and the page; neither the lock nor anything that the launcher was given."""
     held_vault.put("db", DATABASE)
-    fds = start(database_url=URL).first()["fds"]
+    fds = start(database_url=planted_database.url).first()["fds"]
     beyond = sorted(target.split(" ")[0] for fd, target in fds.items() if int(fd) > 2 and "/proc/" not in target)
     assert beyond == ["/memfd:nasos-database", "/memfd:nasos-document"]
     assert fds["0"] == "/dev/null"
 
 
-def test_the_bot_cannot_change_what_it_was_handed(start: Start, held_vault: HeldVault) -> None:
+def test_the_bot_cannot_change_what_it_was_handed(
+    start: Start, held_vault: HeldVault, planted_database: BotDatabase
+) -> None:
     """Document and credential page are sealed: not even their owner writes them, re-opened or not."""
     held_vault.put("db", DATABASE)
-    assert start(database_url=URL).first()["writable"] == []
+    assert start(database_url=planted_database.url).first()["writable"] == []
 
 
-def test_the_database_login_is_on_the_page_and_not_in_the_document(start: Start, held_vault: HeldVault) -> None:
+def test_the_database_login_is_on_the_page_and_not_in_the_document(
+    start: Start, held_vault: HeldVault, planted_database: BotDatabase
+) -> None:
     """The URL names plugin and descriptor; user and password are on that descriptor only."""
     held_vault.put("db", DATABASE)
-    report = start(database_url=URL).first()
+    report = start(database_url=planted_database.url).first()
     assert report["login"] == [1, "testbot_a", digest(DATABASE["password"])]
-    assert report["db_url"].startswith(f"{URL}&plugin=nasos&credfd=")
+    assert report["db_url"].startswith(f"{planted_database.url}&plugin=nasos&credfd=")
     assert not [key for key in report["document"] if "db" in key]
 
 
-def test_a_new_database_login_replaces_the_old_one_while_the_bot_runs(start: Start, held_vault: HeldVault) -> None:
+def test_a_new_database_login_replaces_the_old_one_while_the_bot_runs(
+    start: Start, held_vault: HeldVault, planted_database: BotDatabase
+) -> None:
     """Within a poll, in place, and told as an event without its value."""
     held_vault.put("db", DATABASE)
-    launched = start(database_url=URL)
+    launched = start(database_url=planted_database.url)
     launched.first()
-    held_vault.put("db", {**DATABASE, "username": "testbot_b", "password": "planted-second-password-6T"})
+    held_vault.put("db", SECOND_LOGIN)
     (event,) = eventually(lambda: [event for event in launched.events() if event.event == "bot.secret"])
     assert (event.target, event.detail["version"]) == ("bots/testbot/db", "2")
     assert page_of(launched) == (2, "testbot_b")
@@ -110,10 +119,12 @@ def test_a_changed_api_record_is_told_and_not_yet_used(start: Start, held_vault:
     assert event.detail["applied"] == "in use after the next start of the bot"
 
 
-def test_vault_going_away_leaves_the_bot_alone(start: Start, held_vault: HeldVault) -> None:
+def test_vault_going_away_leaves_the_bot_alone(
+    start: Start, held_vault: HeldVault, planted_database: BotDatabase
+) -> None:
     """One warning when it begins, one line when it is over, and the same bot all the time."""
     held_vault.put("db", DATABASE)
-    launched = start(database_url=URL)
+    launched = start(database_url=planted_database.url)
     pid = launched.first()["pid"]
     held_vault.vanish()
     eventually(lambda: [e for e in launched.events() if e.event == "bot.refresh"])

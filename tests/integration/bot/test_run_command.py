@@ -14,14 +14,13 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.postgres import BotDatabase
 from fixtures.vault import VaultUnderTest
 from nasos.ledger import read
 from nasos.secret import Secret
 from nasos.vault import VaultClient
 from simulators.fake_freqtrade import digest
 from simulators.launched import API, DATABASE, EXCHANGE, alive, eventually, traces
-
-URL = "postgresql+psycopg://127.0.0.1:5432/other?sslmode=verify-full&sslrootcert=/ca.pem"
 
 
 @dataclass
@@ -61,10 +60,12 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal(tmp_path: Path, vault: VaultUnderTest, fake_python: Path) -> Iterator[Terminal]:
+def terminal(
+    tmp_path: Path, vault: VaultUnderTest, fake_python: Path, planted_database: BotDatabase
+) -> Iterator[Terminal]:
     """With the session's Vault, and a bot that does as it is told."""
     (tmp_path / "nasos.toml").write_text(f'[bot]\nname = "other"\npython = "{fake_python}"\n')
-    (tmp_path / "base.json").write_text(json.dumps({"db_url": URL}))
+    (tmp_path / "base.json").write_text(json.dumps({"db_url": planted_database.url}))
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),

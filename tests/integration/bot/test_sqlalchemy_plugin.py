@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -157,6 +158,22 @@ def test_a_page_that_cannot_be_read_stops_new_connections_only(pool: Pool, page:
     assert "holds no database login" in str(pool.ask("hold", "second"))
     pool.ask("release", "only")
     assert pool.ask("query", WHO) == [["testbot_a", "testbot_owner"]]
+
+
+def test_a_new_connection_waits_for_a_withheld_login(pool: Pool, page: CredentialPage, database: BotDatabase) -> None:
+    """What is connected goes on; a new connection is made as soon as the login is given, under the launcher's name."""
+    pool.ask("hold", "first")
+    page.name("nasos bot 00000000 1 testbot@here")
+    page.withhold()
+    assert pool.ask("in", "first", WHO) == [["testbot_a", "testbot_owner"]]
+    given = threading.Timer(0.5, page.give)
+    given.start()
+    assert pool.ask("hold", "second") == [["testbot_a", "testbot_owner"]]
+    assert not given.is_alive()
+    named = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'nasos bot %'"
+    assert database.execute(named) == [(1,)]
+    for name in ("first", "second"):
+        pool.ask("release", name)
 
 
 def test_a_url_without_descriptor_or_with_a_login_is_refused(database: BotDatabase) -> None:

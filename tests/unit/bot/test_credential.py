@@ -93,6 +93,31 @@ def test_a_login_that_does_not_fit_leaves_the_old_one() -> None:
     page.close()
 
 
+def test_a_withheld_login_is_not_there_until_it_is_given() -> None:
+    """Nor does a newer one show it; a reader with patience gets the newest as soon as it may."""
+    page = CredentialPage(credential(1), withheld=True)
+    with pytest.raises(BotError, match="withholds"):
+        read(page.fd)
+    page.write(credential(2))
+    assert not any(os.pread(page.fd, PAGE, 0))
+    threading.Timer(0.05, page.give).start()
+    assert read(page.fd, 30).version == page.version == 2
+    page.withhold()
+    with pytest.raises(BotError, match="withholds"):
+        read(page.fd, 0.05)
+    page.close()
+
+
+def test_a_closed_page_is_not_waited_for() -> None:
+    """Its launcher is gone."""
+    page = CredentialPage(credential(1))
+    again = os.dup(page.fd)
+    page.close()
+    with pytest.raises(BotError, match="holds no database login"):
+        read(again, 600)
+    os.close(again)
+
+
 def test_a_descriptor_without_a_page_is_a_clear_error() -> None:
     """Something else, or nothing."""
     with open("/dev/null") as other, pytest.raises(BotError, match="no database login"):  # noqa: PTH123  a descriptor
