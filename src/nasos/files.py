@@ -74,13 +74,20 @@ def fsync_directory(path: Path) -> None:
 
 def _refused(path: Path, error: OSError) -> FileRefused:
     reason = (error.strerror or "unknown reason").lower()
+    return FileRefused(f"cannot write {path}: {reason}", hint_for(path, error))
+
+
+def hint_for(path: Path, error: OSError) -> str | None:
+    """What to type when writing ``path`` failed like this."""
     hints = {
         errno.ENOSPC: f'free some space on the disk of {path.parent}, "df -h {path.parent}" shows it',
+        errno.EDQUOT: f'the quota of this user is used up; free some space in {path.parent}, "quota" shows it',
         errno.EROFS: "the file system is read-only; choose another directory with NASOS_HOME",
         errno.EACCES: f'"ls -ld {path.parent}" shows who may write there',
         errno.ENOENT: f'"mkdir -p {path.parent}" if that directory should exist',
+        errno.EIO: f'the disk of {path.parent} fails: "dmesg | tail" shows it; copy what is there to another one',
     }
-    return FileRefused(f"cannot write {path}: {reason}", hints.get(error.errno or 0))
+    return hints.get(error.errno or 0)
 
 
 def private_directory(path: Path, owner: int | None = None, mode: int = PRIVATE_DIR) -> Path:

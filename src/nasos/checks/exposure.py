@@ -76,8 +76,8 @@ MAP: Final = (
     Listed("log", 0o700),
     Listed("log/*.log", 0o600),
     Listed("ledger", PASSAGE),
-    Listed("ledger/events.jsonl", 0o600),
-    Listed("run/bot/events.jsonl", 0o600, "bot"),
+    Listed("ledger/events*", 0o600),
+    Listed("run/bot/events*", 0o600, "bot"),
 )
 """Everything that is private, and the directories around it."""
 

@@ -34,7 +34,7 @@ def test_the_example_of_check_has_the_real_shape() -> None:
 
 def test_the_events_fields_are_documented() -> None:
     """Exactly the fields of the ledger's contract."""
-    assert re.findall(r"^\| `(\w+)` \|", section("nasos ledger list --json"), re.MULTILINE) == list(
+    assert re.findall(r"^\| `(\w+)` \|", section("nasos ledger show --json"), re.MULTILINE) == list(
         Event.__struct_fields__
     )
 

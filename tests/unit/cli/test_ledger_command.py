@@ -21,7 +21,7 @@ def test_the_newest_events_are_listed_newest_last(ledger: Ledger, capsys: pytest
     """One line each, the last N, with outcome and detail."""
     for n in range(1, 6):
         ledger.append("secret.write", f"app/key-{n}", Outcome.OK, {"version": str(n)})
-    assert run(["ledger", "list", "-n", "2"]) == 0
+    assert run(["ledger", "show", "-n", "2"]) == 0
     shown = capsys.readouterr().out.splitlines()
     assert [line.split()[-2:] for line in shown] == [["app/key-4", "version=4"], ["app/key-5", "version=5"]]
 
@@ -31,7 +31,7 @@ def test_json_is_one_document_with_the_fields_of_the_contract(
 ) -> None:
     """The shape of docs/json.md."""
     ledger.append("stack.up", "abc")
-    assert run(["ledger", "list", "--json"]) == 0
+    assert run(["ledger", "show", "--json"]) == 0
     [event] = json.loads(capsys.readouterr().out)
     assert list(event) == ["seq", "time", "actor", "event", "target", "outcome", "detail", "host", "prev"]
 
@@ -39,30 +39,44 @@ def test_json_is_one_document_with_the_fields_of_the_contract(
 def test_an_intact_ledger_verifies(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit 0, with the number of events; an empty one is intact."""
     assert run(["ledger", "verify"]) == 0
-    ledger.append("stack.up", "abc")
+    event = ledger.append("stack.up", "abc")
     assert run(["ledger", "verify"]) == 0
-    assert "intact: 1 events" in capsys.readouterr().out
+    assert f"intact: {ledger.path}, 1 events" in capsys.readouterr().out
     assert run(["ledger", "verify", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
-    assert answer == {"intact": True, "events": 1, "path": str(ledger.path), "problem": None}
+    [found] = answer["ledgers"]
+    assert answer["intact"] is True
+    assert (found["path"], found["events"], found["damages"]) == (str(ledger.path), 1, [])
+    assert found["head"]["seq"] == event.seq
 
 
 def test_a_changed_ledger_is_a_finding(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit 1 and the line's number, as text and as JSON; list refuses to show it as if nothing were."""
+    """Exit 1 and the line's number, as text and as JSON; show refuses to show it as if nothing were."""
     for n in range(3):
         ledger.append("secret.write", f"app/{n}")
     ledger.path.write_bytes(ledger.path.read_bytes().replace(b"app/1", b"app/9"))
     assert run(["ledger", "verify"]) == 1
-    assert "line 3 does not follow" in capsys.readouterr().out
+    assert "edited: " in capsys.readouterr().out
     assert run(["ledger", "verify", "--json"]) == 1
-    assert json.loads(capsys.readouterr().out)["intact"] is False
-    assert run(["ledger", "list"]) == 3
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["intact"] is False
+    assert [(damage["kind"], damage["line"]) for damage in answer["ledgers"][0]["damages"]] == [("edited", 2)]
+    assert run(["ledger", "show"]) == 3
+
+
+def test_a_torn_line_is_said_and_is_no_finding(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
+    """A crash is told apart from a hand."""
+    ledger.append("stack.up", "abc")
+    with ledger.path.open("ab") as file:
+        file.write(b'{"seq":2,"ti')
+    assert run(["ledger", "verify"]) == 0
+    assert "line 2: a crash tore an event" in capsys.readouterr().out
 
 
 def test_no_event_can_write_to_the_terminal(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> None:
     """Control characters in names are shown escaped."""
     ledger.append("secret.write", "app/\x1b[2J\nforged", detail={"k": "\x1b]0;x\x07"})
-    assert run(["ledger", "list"]) == 0
+    assert run(["ledger", "show"]) == 0
     shown = capsys.readouterr().out
     assert "\x1b" not in shown
     assert shown.count("\n") == 1

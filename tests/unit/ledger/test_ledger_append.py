@@ -15,7 +15,8 @@ import msgspec
 import pytest
 
 from nasos.errors import LedgerError
-from nasos.ledger import GENESIS, Event, Ledger, Outcome, read
+from nasos.ledger import GENESIS, Event, Kind, Ledger, Outcome, read, verify
+from nasos.ledger.memory import beside, recall, remember
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -69,28 +70,32 @@ def test_a_ledger_that_does_not_exist_is_empty(ledger: Ledger) -> None:
     assert read(ledger.path) == []
 
 
-TAMPERS: dict[str, Callable[[list[bytes]], list[bytes]]] = {
-    "edited": lambda lines: [*lines[:2], lines[2].replace(b"key-3", b"key-9"), *lines[3:]],
-    "first edited": lambda lines: [lines[0].replace(b"tester", b"nobody"), *lines[1:]],
-    "removed": lambda lines: [*lines[:2], *lines[3:]],
-    "first removed": lambda lines: lines[1:],
-    "swapped": lambda lines: [lines[0], lines[2], lines[1], *lines[3:]],
-    "repeated": lambda lines: [*lines[:2], lines[1], *lines[2:]],
-    "field added": lambda lines: [lines[0][:-1] + b',"x":1}', *lines[1:]],
-    "whitespace added": lambda lines: [lines[0] + b" ", *lines[1:]],
-    "made unreadable": lambda lines: [*lines[:2], b"#" + lines[2], *lines[3:]],
-    "another ledger's": lambda lines: [*lines, lines[0]],
-    "emptied and begun again": lambda lines: [*lines, lines[0].replace(b'"seq":1', b'"seq":6')],
+TAMPERS: dict[str, tuple[str, Callable[[list[bytes]], list[bytes]]]] = {
+    "an edit": ("line 3 was edited", lambda lines: [*lines[:2], lines[2].replace(b"key-3", b"key-9"), *lines[3:]]),
+    "the first edited": ("line 1 was edited", lambda lines: [lines[0].replace(b"tester", b"nobody"), *lines[1:]]),
+    "the last edited": ("line 5 was edited", lambda lines: [*lines[:4], lines[4].replace(b"key-5", b"key-9")]),
+    "a removal": ("event 3 is missing", lambda lines: [*lines[:2], *lines[3:]]),
+    "the first removed": ("event 1 is missing", lambda lines: lines[1:]),
+    "two swapped": ("lines were moved", lambda lines: [lines[0], lines[2], lines[1], *lines[3:]]),
+    "a repetition": ("are the same", lambda lines: [*lines[:2], lines[1], *lines[2:]]),
+    "a field added": ("line 1 was edited", lambda lines: [lines[0][:-1] + b',"x":1}', *lines[1:]]),
+    "a blank added": ("line 1 was edited", lambda lines: [lines[0] + b" ", *lines[1:]]),
+    "one unreadable": ("line 3 was made unreadable", lambda lines: [*lines[:2], b"#" + lines[2], *lines[3:]]),
+    "the last unreadable": ("line 5 was made unreadable", lambda lines: [*lines[:4], b"#" + lines[4]]),
+    "the end cut off": ("events 4 to 5 of it are known to events.head", lambda lines: lines[:3]),
+    "all cut off": ("events 1 to 5 of it", lambda lines: lines[:0]),
+    "another beginning": ("two different events 1", lambda lines: [*lines, lines[0].replace(b"tester", b"nobody")]),
 }
 
 
 @pytest.mark.parametrize("tamper", TAMPERS)
-def test_a_changed_chain_does_not_verify(ledger: Ledger, tamper: str) -> None:
-    """Edits, removals, swaps and insertions are found, with the line's number."""
+def test_a_changed_ledger_is_refused_with_what_was_done(ledger: Ledger, tamper: str) -> None:
+    """Edits, removals, swaps, insertions, cuts and forks are told apart, with the line's number."""
     filled(ledger)
     lines = ledger.path.read_bytes().splitlines()
-    ledger.path.write_bytes(b"\n".join(TAMPERS[tamper](lines)) + b"\n")
-    with pytest.raises(LedgerError, match=r"line \d+ does not follow"):
+    said, change = TAMPERS[tamper]
+    ledger.path.write_bytes(b"".join(line + b"\n" for line in change(lines)))
+    with pytest.raises(LedgerError, match=said):
         read(ledger.path)
 
 
@@ -101,18 +106,73 @@ def test_an_untouched_chain_verifies(ledger: Ledger) -> None:
     assert filled(ledger) == read(ledger.path)
 
 
-@pytest.mark.parametrize("cut", range(1, 250, 7))
-def test_a_torn_last_line_is_healed_by_the_next_event(ledger: Ledger, cut: int) -> None:
-    """Cut anywhere in mid-write, the ledger still reads, and the next event follows the last whole one."""
+def torn_append(ledger: Ledger, size: int) -> None:
+    """What a crash leaves ``size`` bytes into the next event: neither memory nor anybody else knows of it."""
+    before = ledger.path.read_bytes(), recall(ledger.path)
+    ledger.append("stack.up", "torn")
+    line = ledger.path.read_bytes()[len(before[0]) :]
+    assert before[1] is not None
+    ledger.path.write_bytes(before[0] + line[:size])
+    remember(ledger.path, before[1])
+
+
+@pytest.mark.parametrize("size", range(1, 210, 7))
+def test_a_torn_last_line_is_healed_by_the_next_event(ledger: Ledger, size: int) -> None:
+    """Killed anywhere in mid-write, the ledger still reads, and the next event follows the last whole one."""
     filled(ledger, 3)
-    content = ledger.path.read_bytes()
-    ledger.path.write_bytes(content[:-cut])
+    torn_append(ledger, size)
     survivors = read(ledger.path)
-    assert len(survivors) in (1, 2, 3)
+    assert len(survivors) == 3
+    assert len(verify(ledger.path).torn) == 1
     ledger.append("stack.up", "stack")
     after = read(ledger.path)
     assert after[:-1] == survivors
-    assert after[-1].seq == len(survivors) + 1
+    assert after[-1].seq == 4
+
+
+def test_an_event_that_lacks_only_its_line_end_is_whole(ledger: Ledger) -> None:
+    """A crash one byte before the end costs nothing."""
+    filled(ledger, 3)
+    ledger.path.write_bytes(ledger.path.read_bytes()[:-1])
+    assert len(read(ledger.path)) == 3
+    assert ledger.append("stack.up", "stack").seq == 4
+    assert [event.seq for event in read(ledger.path)] == [1, 2, 3, 4]
+
+
+def test_an_end_that_was_cut_is_recorded_before_the_chain_goes_on(ledger: Ledger) -> None:
+    """Work goes on, and what was missing is inside the chain: found until the operator accepts it."""
+    filled(ledger)
+    ledger.path.write_bytes(b"".join(ledger.path.read_bytes().splitlines(keepends=True)[:3]))
+    assert ledger.append("stack.up", "stack").seq == 5
+    found = verify(ledger.path)
+    assert [damage.kind for damage in found.damages] == [Kind.TRUNCATED]
+    assert "line 4 records that the end was another one" in found.damages[0].text
+    ledger.append("ledger.accept", "ledger")
+    assert [event.event for event in read(ledger.path)][3:] == ["ledger.damaged", "stack.up", "ledger.accept"]
+
+
+def test_an_older_copy_put_back_is_recorded_too(ledger: Ledger) -> None:
+    """The same length, another event: the last line is not the one that was written."""
+    filled(ledger, 3)
+    ledger.path.write_bytes(ledger.path.read_bytes().replace(b"key-3", b"key-9"))
+    ledger.append("stack.up", "stack")
+    assert [event.event for event in _all(ledger)][3:] == ["ledger.damaged", "stack.up"]
+
+
+def test_a_memory_that_is_lost_or_torn_costs_nothing(ledger: Ledger) -> None:
+    """Without it the chain goes on and verifies; the next event remembers again."""
+    filled(ledger, 2)
+    for content in (None, b"", b"{", b"\0" * 256):
+        beside(ledger.path).unlink()
+        if content is not None:
+            beside(ledger.path).write_bytes(content)
+        ledger.append("stack.up", "stack")
+        assert recall(ledger.path) == verify(ledger.path).head
+    assert verify(ledger.path).intact
+
+
+def _all(ledger: Ledger) -> list[Event]:
+    return [msgspec.json.decode(line, type=Event) for line in ledger.path.read_bytes().splitlines()]
 
 
 @pytest.mark.parametrize("torn", [b"{", b'{"seq":1', b"\n", b"{\n", b"\n\n{"])

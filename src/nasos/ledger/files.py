@@ -1,0 +1,167 @@
+"""The files of one ledger, in order: closed parts, then the one that grows.
+
+Rules: ``events.jsonl`` grows; at its limit it is closed as ``events-<number of its last event>.jsonl`` and a new one
+continues the chain. The newest closed part stays plain, because the first event of the next one follows its last line;
+older ones are compressed, at the next closing. All of this under the ``flock`` of the growing file; who waited for the
+lock looks whether that file still is the growing one. Nothing is ever deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Final
+
+from nasos.errors import FileRefused, LedgerError, PlatformUnsupported
+from nasos.files import fsync_directory
+from nasos.ledger.chain import Line
+
+LIMIT: Final = 8 << 20
+"""Bytes of the growing file: some 25,000 events, 1.2 MB when compressed."""
+
+_CHUNK: Final = 1 << 18
+
+
+def parts(path: Path) -> list[Path]:
+    """The closed parts, oldest first; of one that stands there plain and compressed (a kill in between), the plain."""
+    pattern = re.compile(rf"{re.escape(path.stem)}-(\d{{12,}})(?:-(\d+))?{re.escape(path.suffix)}(\.zst)?")
+    found: dict[tuple[int, int], Path] = {}
+    with contextlib.suppress(FileNotFoundError):
+        for entry in path.parent.iterdir():
+            match = pattern.fullmatch(entry.name)
+            if match:
+                place = (int(match[1]), int(match[2] or 0))
+                found[place] = min(found.get(place, entry), entry)  # the plain name is the shorter one
+    return [found[place] for place in sorted(found)]
+
+
+@contextlib.contextmanager
+def locked(path: Path, flags: int, lock: int) -> Iterator[int]:
+    """The growing file, open and locked.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    while True:
+        fd = os.open(path, flags | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, lock)
+            if _is_at(fd, path):
+                yield fd
+                return
+        finally:
+            os.close(fd)
+
+
+def _is_at(fd: int, path: Path) -> bool:
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(os.fstat(fd), there)
+
+
+def close_part(fd: int, path: Path, seq: int) -> None:
+    """Give the growing file, whose last event is ``seq``, its closed name; the caller holds its lock.
+
+    Raises:
+        OSError: It could not be renamed; it still grows.
+    """
+    os.fsync(fd)
+    name, more = f"{path.stem}-{seq:012d}", 0
+    while any((path.parent / f"{name}{path.suffix}{end}").exists() for end in ("", ".zst")):
+        more += 1  # only after somebody cut the ledger: nothing is written over
+        name = f"{path.stem}-{seq:012d}-{more}"
+    path.rename(path.with_name(name + path.suffix))
+    with contextlib.suppress(FileRefused):  # the next closing syncs it too, and the names are not needed to go on
+        fsync_directory(path.parent)
+    _compress_older(path)
+
+
+def _compress_older(path: Path) -> None:
+    from nasos.compress import compress
+
+    for part in parts(path)[:-1]:
+        if part.suffix == path.suffix:
+            try:
+                compress(part)
+            except (FileRefused, PlatformUnsupported):  # it takes more room than it could; the next closing tries again
+                return
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All files of a ledger as they were at one moment; may be read more than once."""
+
+    path: Path
+    closed: tuple[tuple[Path, IO[bytes] | None], ...]
+    """Plain parts are held open: they may be compressed meanwhile. Compressed ones do not change."""
+    growing: IO[bytes] | None
+    size: int
+
+    def lines(self) -> Iterator[Line]:
+        """Every line of every file, in order.
+
+        Raises:
+            FileRefused: A compressed part is damaged.
+            OSError: Something cannot be read.
+        """
+        from nasos.compress import opened
+
+        for path, file in self.closed:
+            if file is None:
+                with opened(path) as packed:
+                    yield from _lines(path, packed)
+            else:
+                file.seek(0)
+                yield from _lines(path, file)
+        if self.growing is not None:
+            self.growing.seek(0)
+            yield from _lines(self.path, self.growing, self.size)
+
+
+@contextlib.contextmanager
+def snapshot(path: Path) -> Iterator[Snapshot]:
+    """The ledger as it is now; appending goes on meanwhile.
+
+    Raises:
+        LedgerError: A file of it cannot be opened.
+    """
+    with contextlib.ExitStack() as held:
+        try:
+            taken = _take(path, held)
+        except OSError as error:
+            raise LedgerError(f"cannot read the ledger {path}: {(error.strerror or '').lower()}") from None
+        yield taken
+
+
+def _take(path: Path, held: contextlib.ExitStack) -> Snapshot:
+    try:
+        with locked(path, os.O_RDONLY, fcntl.LOCK_SH) as fd:
+            growing = held.enter_context(os.fdopen(os.dup(fd), "rb"))
+            size = os.fstat(fd).st_size
+            return Snapshot(path, _open_closed(path, held), growing, size)
+    except FileNotFoundError:  # there is none, or it was closed just now and nothing followed yet
+        return Snapshot(path, _open_closed(path, held), None, 0)
+
+
+def _open_closed(path: Path, held: contextlib.ExitStack) -> tuple[tuple[Path, IO[bytes] | None], ...]:
+    plain = path.suffix
+    return tuple((part, held.enter_context(part.open("rb")) if part.suffix == plain else None) for part in parts(path))
+
+
+def _lines(path: Path, file: IO[bytes], size: int | None = None) -> Iterator[Line]:
+    number, rest, left = 0, b"", size
+    while chunk := file.read(_CHUNK if left is None else min(_CHUNK, left)):
+        left = None if left is None else left - len(chunk)
+        *whole, rest = (rest + chunk).split(b"\n")
+        for raw in whole:
+            number += 1
+            yield Line(path, number, raw, True)
+    if rest:
+        yield Line(path, number + 1, rest, False)

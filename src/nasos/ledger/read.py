@@ -1,0 +1,51 @@
+"""Reading: all events, or a judgement of the whole ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nasos.errors import FileRefused, LedgerError
+from nasos.ledger import memory
+from nasos.ledger.chain import Damage, Examination, Kind, Remembered, examine
+from nasos.ledger.event import START, Event, decode
+from nasos.ledger.files import snapshot
+
+
+def verify(path: Path, remembered: Sequence[Remembered] = ()) -> Examination:
+    """What the ledger is worth, held to the end remembered beside it and to those given.
+
+    Raises:
+        LedgerError: It cannot be read: that is no judgement.
+        PlatformUnsupported: A part is compressed, and this Python cannot unpack it.
+    """
+    # Recalled first: an event that is appended meanwhile is then not missed.
+    own = memory.recall(path)
+    known = [*remembered, *([Remembered(memory.beside(path).name, own)] if own else [])]
+    with snapshot(path) as taken:
+        try:
+            return examine(path, taken.lines, known)
+        except FileRefused as damaged:
+            return Examination(0, START, (Damage(Kind.UNREADABLE, str(path), 0, damaged.message),), ())
+        except OSError as error:
+            raise _unreadable(path, error) from None
+
+
+def read(path: Path, remembered: Sequence[Remembered] = ()) -> list[Event]:
+    """All whole events, in order; torn lines are left out.
+
+    Raises:
+        LedgerError: The chain is broken, or a file cannot be read.
+    """
+    found = verify(path, remembered)
+    if found.damages:
+        raise LedgerError(found.damages[0].text, "nasos ledger verify")
+    with snapshot(path) as taken:
+        try:
+            return [event for line in taken.lines() if (event := decode(line.raw)) is not None]
+        except OSError as error:
+            raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> LedgerError:
+    return LedgerError(f"cannot read the ledger {path}: {(error.strerror or '').lower()}", f"ls -l {path.parent}")
