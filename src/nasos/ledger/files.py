@@ -141,13 +141,19 @@ def snapshot(path: Path) -> Iterator[Snapshot]:
 
 
 def _take(path: Path, held: contextlib.ExitStack) -> Snapshot:
-    try:
-        with locked(path, os.O_RDONLY, fcntl.LOCK_SH) as fd:
-            growing = held.enter_context(os.fdopen(os.dup(fd), "rb"))
-            size = os.fstat(fd).st_size
-            return Snapshot(path, _open_closed(path, held), growing, size)
-    except FileNotFoundError:  # there is none, or it was closed just now and nothing followed yet
-        return Snapshot(path, _open_closed(path, held), None, 0)
+    while True:
+        try:
+            with locked(path, os.O_RDONLY, fcntl.LOCK_SH) as fd:
+                growing = held.enter_context(os.fdopen(os.dup(fd), "rb"))
+                taken = Snapshot(path, _open_closed(path, held), growing, os.fstat(fd).st_size)
+                fcntl.flock(fd, fcntl.LOCK_UN)  # the duplicate would hold it on
+                return taken
+        except FileNotFoundError:  # there is none, or it was closed just now
+            before = parts(path)
+            with contextlib.suppress(FileNotFoundError):  # compressed meanwhile
+                closed = _open_closed(path, held)
+                if not path.exists() and before == parts(path):
+                    return Snapshot(path, closed, None, 0)
 
 
 def _open_closed(path: Path, held: contextlib.ExitStack) -> tuple[tuple[Path, IO[bytes] | None], ...]:

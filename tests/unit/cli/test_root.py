@@ -61,7 +61,7 @@ def test_help_loads_nothing_heavy(arguments: tuple[str, ...]) -> None:
     [
         (("nonsense",), "no such command 'nonsense'"),
         (("--nonsense",), "no such option"),
-        (("ledger", "list", "-n", "many"), "'many' is not a valid integer"),
+        (("ledger", "show", "-n", "many"), "'many' is not a valid integer"),
         (("rotate", "--nonsense"), "no such option"),
         (("ledger",), ""),
         ((), ""),

@@ -162,3 +162,17 @@ def test_a_part_that_cannot_be_read_is_no_judgement(ledger: Ledger) -> None:
     (ledger.path.parent / "events-000000000001.jsonl").mkdir()
     with pytest.raises(LedgerError, match="cannot read"):
         verify(ledger.path)
+
+
+def test_a_reader_holds_nobody_up(ledger: Ledger) -> None:
+    """While somebody reads, events are appended; he sees the ledger as it was when he began."""
+    events = filled(ledger, 3)
+    with snapshot(ledger.path) as taken:
+        pid = os.fork()
+        if pid == 0:
+            signal.alarm(20)
+            filled(ledger, 40)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert len(list(taken.lines())) == len(events)
+    assert len(read(ledger.path)) == 43
