@@ -24,7 +24,7 @@ def _trades(walk: Walk) -> int:
     )
 
 
-@pytest.mark.parametrize("program", ["vault", "exchange", "postgres", "nginx", "bot"])
+@pytest.mark.parametrize("program", ["vault", "exchange", "postgres", "nginx", "bot", "housekeeping"])
 def test_a_killed_program_comes_back(bot: Walk, program: str) -> None:
     """kill -9 of any supervised process: it is back and proven healthy, and no other was restarted."""
     before = {entry["name"]: entry["pid"] for entry in bot.json("status")["programs"]}

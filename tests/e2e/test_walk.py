@@ -51,15 +51,16 @@ def test_set_up_again_changes_nothing(stack: Walk) -> None:
 
 
 def test_every_part_proves_its_health(stack: Walk) -> None:
-    """Status shows five healthy parts and what was proven of each."""
+    """Status shows six healthy parts and what was proven of each."""
     shown = stack.json("status")
     assert shown["healthy"] is True
     evidence = {entry["name"]: entry["evidence"] for entry in shown["programs"]}
-    assert list(evidence) == ["vault", "exchange", "postgres", "bot", "nginx"]
+    assert list(evidence) == ["vault", "exchange", "postgres", "bot", "nginx", "housekeeping"]
     assert "audited read" in evidence["vault"]
     assert "login as nasos_a" in evidence["postgres"]
     assert "dry-run" in evidence["bot"]
     assert "https request" in evidence["nginx"]
+    assert "last round" in evidence["housekeeping"]
 
 
 def test_the_security_test_is_green(stack: Walk) -> None:
@@ -132,6 +133,7 @@ def test_each_service_runs_as_its_own_user_under_root(stack: Walk) -> None:
     for entry in stack.json("status")["programs"]:
         owners[entry["name"]] = Path(f"/proc/{entry['pid']}").stat().st_uid
     if stack.user is None and os.geteuid() == 0:
+        assert owners.pop("housekeeping") == 0  # root, confined, and on a service's files that service
         assert len(set(owners.values())) == 5
         assert 0 not in owners.values()
         assert pwd.getpwuid(owners["vault"]).pw_name == "nasos-vault"

@@ -12,7 +12,7 @@ from nasos.cli.output import document, json_option, note, say
 from nasos.errors import EXIT_CLEAN, EXIT_FINDINGS, UsageError
 from nasos.settings import load
 
-PROGRAMS: Final = ("vault", "exchange", "postgres", "bot", "nginx", "supervisord")
+PROGRAMS: Final = ("vault", "exchange", "postgres", "bot", "nginx", "housekeeping", "supervisord")
 
 
 def _progress(text: str, seconds: float) -> None:
@@ -62,7 +62,7 @@ def status(context: click.Context, as_json: bool) -> None:  # noqa: FBT001  clic
         for program in programs:
             mark = click.style("✓", fg="green") if program.healthy else click.style("✗", fg="red")
             pid = f"pid {program.pid}" if program.pid else ""
-            say(f"{mark} {program.name:9} {program.state:9} {pid:12} {program.evidence}")
+            say(f"{mark} {program.name:12} {program.state:9} {pid:12} {program.evidence}")
         say(f"\n  {stack.address}")
         for hint in dict.fromkeys(program.hint for program in programs if program.hint):
             note(f"nasos: hint: {hint}")

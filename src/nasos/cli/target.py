@@ -16,7 +16,7 @@ from nasos.stack.home import Home, Record
 from nasos.stack.recorded import recorded_pid
 from nasos.stack.users import SERVICES, Users
 
-PROGRAMS: Final = ("vault", "postgres", "exchange", "bot", "nginx", "supervisord")
+PROGRAMS: Final = ("vault", "postgres", "exchange", "bot", "nginx", "housekeeping", "supervisord")
 
 
 def target(settings: Settings) -> Target:

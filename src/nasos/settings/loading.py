@@ -16,6 +16,7 @@ from nasos.settings.dotenv import read_dotenv
 from nasos.settings.toml import (
     BotSettings,
     Document,
+    HousekeepingSettings,
     StackSettings,
     TlsSettings,
     VaultSettings,
@@ -47,6 +48,7 @@ class Settings:
     vault: VaultSettings
     tls: TlsSettings
     bot: BotSettings
+    housekeeping: HousekeepingSettings
     cloudflare: CloudflareSettings
     vault_connection: VaultConnection | None
     """From ``VAULT_ADDR`` and its companions; None when ``VAULT_ADDR`` is not set."""
@@ -88,6 +90,7 @@ def load(environ: Mapping[str, str] | None = None, cwd: Path | None = None, *, f
         vault=document.vault,
         tls=document.tls,
         bot=document.bot,
+        housekeeping=document.housekeeping,
         cloudflare=CloudflareSettings(
             api_token=secret_of(values.get("CLOUDFLARE_API_TOKEN")),
             zone_id=(values.get("CLOUDFLARE_ZONE_ID") or "").strip() or None,

@@ -65,6 +65,25 @@ class BotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Interpreter of the bot's own virtual environment; default ``.venv-bot/bin/python`` of the checkout."""
 
 
+class HousekeepingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[housekeeping]``: how much is kept of logs, and what is held back of the disk."""
+
+    rotate_mb: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 16
+    """A log that is larger is put aside and compressed."""
+    logs_mb: Annotated[int, msgspec.Meta(ge=1)] = 64
+    """Of each program's and of nginx's logs, compressed."""
+    logs_days: Annotated[int, msgspec.Meta(ge=1)] = 90
+    """The same by age."""
+    audit_mb: Annotated[int, msgspec.Meta(ge=1)] = 1024
+    """Of each of Vault's two audit logs, compressed."""
+    audit_days: Annotated[int, msgspec.Meta(ge=1)] = 730
+    """The same by age."""
+    ballast_mb: Annotated[int, msgspec.Meta(ge=0, le=65536)] = 64
+    """Held back on each disk, given up when it is full; 0: nothing."""
+    second_audit_dir: str | None = None
+    """Directory of the second audit log, on another disk; default ``audit/second`` in the state directory."""
+
+
 class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole of ``nasos.toml``."""
 
@@ -72,6 +91,7 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     vault: VaultSettings = VaultSettings()
     tls: TlsSettings = TlsSettings()
     bot: BotSettings = BotSettings()
+    housekeeping: HousekeepingSettings = HousekeepingSettings()
 
 
 def parse_document(path: Path) -> Document:

@@ -12,6 +12,7 @@ from nasos.ledger import Ledger
 from nasos.settings import AppRole, Settings, VaultConnection
 from nasos.stack import health, postgres
 from nasos.stack.home import Home, Record
+from nasos.stack.housekeeping.report import proven
 from nasos.stack.ports import Ports
 from nasos.stack.programs import wanted
 from nasos.stack.recorded import recorded_pid
@@ -72,7 +73,7 @@ class Stack:
     def database(self) -> postgres.Server:
         """The database cluster."""
         data = self.home.root / "postgres" / "data"
-        return postgres.Server(self.ports.postgres, self.ca_file, data, self.home.users.uid("postgres"))
+        return postgres.Server(data, self.ports.postgres, self.ca_file, self.home.users.uid("postgres"))
 
     def probes(self, vault: VaultClient) -> dict[str, health.Probe]:
         """How each program proves its health."""
@@ -105,6 +106,7 @@ class Stack:
                 self.ports.https, self.settings.stack.listen, self.settings.tls.hosts[0], self.ca_file
             ),
         }
+        known["housekeeping"] = lambda: proven(self.home.run("housekeeping"))
         return {program: known[program] for program in wanted(self.settings)}
 
     def ledger(self) -> Ledger:

@@ -15,11 +15,12 @@ from typing import Final
 from nasos.settings import Settings
 from nasos.stack.binaries import find
 from nasos.stack.home import Home
+from nasos.stack.housekeeping.duties import duties
 from nasos.stack.ports import Ports
 from nasos.stack.supervisor import Program
 
-ORDER: Final = ("vault", "exchange", "postgres", "bot", "nginx")
-STOP_ORDER: Final = ("nginx", "bot", "exchange", "postgres", "vault")
+ORDER: Final = ("vault", "exchange", "postgres", "bot", "nginx", "housekeeping")
+STOP_ORDER: Final = ("nginx", "bot", "exchange", "postgres", "vault", "housekeeping")
 
 
 def programs(home: Home, settings: Settings, ports: Ports) -> list[Program]:
@@ -30,6 +31,7 @@ def programs(home: Home, settings: Settings, ports: Ports) -> list[Program]:
         "exchange": _exchange(home, ports),
         "bot": _bot(home, settings),
         "nginx": _nginx(home),
+        "housekeeping": _housekeeping(home, settings),
     }
     return [_at_home(known[name], home.run(name)) for name in ORDER if name in wanted(settings)]
 
@@ -100,4 +102,11 @@ def _nginx(home: Home) -> Program:
         user=home.users.name("nginx"),
         # TERM is the fast shutdown; a graceful one would wait for every open websocket.
         reload_signal=signal.SIGHUP,
+    )
+
+
+def _housekeeping(home: Home, settings: Settings) -> Program:
+    return Program(
+        "housekeeping",
+        [sys.executable, "-m", "nasos.stack.housekeeping", duties(home, settings).encode()],
     )

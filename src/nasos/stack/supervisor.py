@@ -29,6 +29,8 @@ from nasos.stack.recorded import end_recorded, prelude
 
 START_SECONDS: Final = 10.0
 STOP_SECONDS: Final = 20.0
+ROLL_BYTES: Final = 10 << 20
+"""Of a program's output before a new file is begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,7 @@ class Supervisor:
     def end_orphans(self) -> list[str]:
         """End the recorded processes of a supervisord that is gone; return their names."""
         # supervisord first: a hung one would start the others again. The bot next: it trades.
-        order = ("supervisord", "bot", "nginx", "exchange", "postgres", "vault")
+        order = ("supervisord", "bot", "nginx", "exchange", "postgres", "vault", "housekeeping")
         polite = {"postgres": signal.SIGINT}
         return [name for name in order if end_recorded(self._home, name, polite.get(name, signal.SIGTERM))]
 
@@ -198,8 +200,8 @@ def render(home: Home, programs: Sequence[Program]) -> str:
         "chmod = 0700",
         "[supervisord]",
         f"logfile = {_percent(str(home.log / 'supervisord.log'))}",
-        "logfile_maxbytes = 5MB",
-        "logfile_backups = 2",
+        f"logfile_maxbytes = {ROLL_BYTES}",
+        "logfile_backups = 3",
         f"pidfile = {_percent(str(home.run('supervisord') / 'supervisord.pid'))}",
         f"childlogdir = {_percent(str(home.log))}",
         "umask = 077",
@@ -225,7 +227,8 @@ def render(home: Home, programs: Sequence[Program]) -> str:
             f"stopwaitsecs = {program.stop_seconds}",
             "redirect_stderr = true",
             f"stdout_logfile = {_percent(str(home.log / (program.name + '.log')))}",
-            "stdout_logfile_maxbytes = 10MB",
+            # It rolls over by itself, also where nobody keeps house; what it put aside is then compressed.
+            f"stdout_logfile_maxbytes = {ROLL_BYTES}",
             "stdout_logfile_backups = 3",
         ]
     return "\n".join(lines) + "\n"

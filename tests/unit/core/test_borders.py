@@ -19,6 +19,7 @@ MAY_PRINT = {
     "bot/entry.py": "runs inside the bot's process and ends it",
     "stack/keeper.py": "stands in for the program that it keeps: passes its exit code on",
     "stack/demo_exchange/__main__.py": "a program of its own that supervisord starts",
+    "stack/housekeeping/__main__.py": "a program of its own that supervisord starts",
 }
 # path -> why it may look at os.environ although it is not settings/loading.py
 MAY_READ_ENVIRONMENT: dict[str, str] = {}
