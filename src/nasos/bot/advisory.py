@@ -27,7 +27,8 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from nasos.bot.credential import Credential
-from nasos.bot.database import parameters, said
+from nasos.bot.database import parameters
+from nasos.database import said
 from nasos.errors import DatabaseError
 
 KEY: Final = int.from_bytes(hashlib.sha256(b"nasos: one bot per database").digest()[:8], signed=True)

@@ -45,13 +45,6 @@ def parameters(url: str) -> dict[str, str]:
     return {name: value for name, value in where.items() if value} | options
 
 
-def said(error: Exception) -> str:
-    """The line of a driver's error that says what is wrong; DETAIL and HINT lines may follow it."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    told = next((line for line in lines if "FATAL: " in line or "ERROR: " in line), lines[0])
-    return told.rpartition(" failed: ")[2].strip()
-
-
 def completed(url: str, fd: int) -> str:
     """``url`` with our plugin and the descriptor of the credential page."""
     parts = urlsplit(url)

@@ -73,7 +73,7 @@ class Stack:
     def database(self) -> postgres.Server:
         """The database cluster."""
         data = self.home.root / "postgres" / "data"
-        return postgres.Server(data, self.ports.postgres, self.ca_file, self.home.users.uid("postgres"))
+        return postgres.Server(self.ports.postgres, self.ca_file, data, self.home.users.uid("postgres"))
 
     def probes(self, vault: VaultClient) -> dict[str, health.Probe]:
         """How each program proves its health."""

@@ -17,9 +17,9 @@ from typing import Final, Protocol
 
 import msgspec
 
+from nasos.database import Endpoint, Login, connect
 from nasos.errors import Error, ProgramFailed
 from nasos.secret import Secret
-from nasos.stack.postgres import Login, Server, connect
 from nasos.vault import VaultClient
 
 REQUEST_SECONDS: Final = 5.0
@@ -115,7 +115,7 @@ def vault(client: VaultClient) -> Probe:
     return probe
 
 
-def postgres(server: Server, login: Login) -> Probe:
+def postgres(server: Endpoint, login: Login) -> Probe:
     """A verified login as the bot's own user."""
 
     def probe() -> str:

@@ -2,8 +2,7 @@
 
 Rules:
 
-* A password is in Vault before the server hears of it, and travels as a SCRAM verifier made here: a plain
-  ``ALTER ROLE ... PASSWORD`` would show it in the server's log and in ``pg_stat_statements``.
+* A password is in Vault before the server hears of it.
 * Two LOGIN roles per bot, members of one NOLOGIN owner with ``SET role``: whichever of them makes a table, the
   owner has it, so that rotation can alternate between them (measured: without it the second role may not read).
 * The cluster appears whole: ``initdb`` works in a temporary directory that is renamed at the end. Each run has one of
@@ -14,12 +13,11 @@ Rules:
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -27,7 +25,7 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from nasos.bot.database import said
+from nasos.database import Endpoint, Login, can_login, connect, set_password
 from nasos.errors import DatabaseError, SecretNotFound
 from nasos.files import anonymous_file, atomic_write, fsync_directory, private_directory
 from nasos.secret import Secret
@@ -36,7 +34,6 @@ from nasos.stack.binaries import find
 from nasos.vault import VaultClient
 
 ADMIN: Final = "nasos_admin"
-CONNECT_SECONDS: Final = 5
 
 _HBA: Final = """\
 # Written by nasos up. TLS and SCRAM only; anything else is refused for want of a line.
@@ -66,69 +63,12 @@ log_parameter_max_length_on_error = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
-    """Where the cluster is and how to verify it."""
+class Server(Endpoint):
+    """The embedded cluster: where it is reached, and where it lies."""
 
     data: Path
-    port: int
-    ca_file: Path
     owner: int | None = None
     """uid of the server, when it is not ours."""
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """A database user with its password."""
-
-    username: str
-    password: Secret
-    database: str = "postgres"
-
-
-@contextlib.contextmanager
-def connect(server: Server, login: Login) -> Iterator[psycopg.Connection]:
-    """A verified autocommit connection.
-
-    Raises:
-        DatabaseError: Refused or not reachable; the text never holds the password.
-    """
-    try:
-        connection = psycopg.connect(
-            host="127.0.0.1",
-            port=server.port,
-            user=login.username,
-            password=login.password.reveal(),
-            dbname=login.database,
-            sslmode="verify-full",
-            sslrootcert=str(server.ca_file),
-            connect_timeout=CONNECT_SECONDS,
-            autocommit=True,
-        )
-    except psycopg.OperationalError as error:
-        raise DatabaseError(
-            f"login of {login.username} at port {server.port} failed: {said(error)}", "./nasos logs postgres"
-        ) from None
-    try:
-        with connection:
-            yield connection
-    except psycopg.Error as error:
-        raise DatabaseError(f"PostgreSQL refused: {said(error)}", "./nasos logs postgres") from None
-
-
-def can_login(server: Server, login: Login) -> bool:
-    """Whether this login works now; anything but a refused credential is an error, not False.
-
-    Raises:
-        DatabaseError: The server cannot be asked.
-    """
-    try:
-        with connect(server, login):
-            return True
-    except DatabaseError as error:
-        refused = ("password authentication failed", "is not permitted to log in", "does not exist")
-        if any(text in error.message for text in refused):
-            return False
-        raise
 
 
 def initialize(server: Server, admin: Login) -> bool:
@@ -234,11 +174,3 @@ def _act_as_owner(db: psycopg.Connection, role: str, owner: str) -> None:
     # The acting role is the owner from the first statement on: whoever of the two makes a table, the owner has it.
     db.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(owner), sql.Identifier(role)))
     db.execute(sql.SQL("ALTER ROLE {} SET role = {}").format(sql.Identifier(role), sql.Literal(owner)))
-
-
-def set_password(db: psycopg.Connection, login: Login) -> None:
-    """Give a role LOGIN with this password, sent as a verifier that is made here (RFC 5803)."""
-    verifier = db.pgconn.encrypt_password(
-        login.password.reveal().encode(), login.username.encode(), b"scram-sha-256"
-    ).decode()
-    db.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(login.username), sql.Literal(verifier)))

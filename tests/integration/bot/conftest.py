@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from fixtures.postgres import BotDatabase, PostgresUnderTest
+from nasos.database import Login, connect, set_password
 from nasos.secret import Secret
-from nasos.stack import postgres as pg
 from simulators.launched import API, DATABASE, EXCHANGE, SECOND_LOGIN, SIMULATORS, HeldVault, Start
 
 PROJECT = SIMULATORS.parents[1]
@@ -32,9 +32,9 @@ def held_vault() -> Iterator[HeldVault]:
 def planted_database(postgres: PostgresUnderTest) -> BotDatabase:
     """The bot's PostgreSQL, whose two roles have the planted passwords."""
     database = postgres.bot("testbot")
-    with pg.connect(postgres.server, postgres.admin) as db:
+    with connect(postgres.server, postgres.admin) as db:
         for fields in (DATABASE, SECOND_LOGIN):
-            pg.set_password(db, pg.Login(fields["username"], Secret(fields["password"]), "testbot"))
+            set_password(db, Login(fields["username"], Secret(fields["password"]), "testbot"))
     return database
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from fixtures.postgres import BotDatabase, PostgresUnderTest
 from nasos.bot.advisory import KEY
-from nasos.stack import postgres as pg
+from nasos.database import Login, connect
 from simulators.fake_freqtrade import digest
 from simulators.launched import API, DATABASE, SECOND_LOGIN, HeldVault, Launched, Start, alive, eventually
 
@@ -46,7 +46,7 @@ def claims(launched: Launched) -> list[str]:
 
 def free(database: BotDatabase) -> bool:
     """Whether nobody has the lock."""
-    with pg.connect(database.server, pg.Login(database.admin.username, database.admin.password, database.bot)) as db:
+    with connect(database.server, Login(database.admin.username, database.admin.password, database.bot)) as db:
         return bool((db.execute("SELECT pg_try_advisory_lock(%s)", (KEY,)).fetchone() or [None])[0])
 
 
@@ -73,7 +73,7 @@ def test_a_launcher_on_another_database_is_not_refused(
     """The negative twin: it is the database that is claimed."""
     here().first()
     other = postgres.bot("otherbot")
-    with pg.connect(postgres.server, postgres.admin) as db:
+    with connect(postgres.server, postgres.admin) as db:
         db.execute("GRANT CONNECT ON DATABASE otherbot TO testbot_a")
     elsewhere(database_url=other.url).first()
 
@@ -145,7 +145,7 @@ def test_a_launcher_that_finds_its_lock_taken_stops_its_bot(
     first = here()
     pid = first.first()["pid"]
     server, admin = planted_database.server, planted_database.admin
-    with pg.connect(server, pg.Login(admin.username, admin.password, planted_database.bot)) as db:
+    with connect(server, Login(admin.username, admin.password, planted_database.bot)) as db:
         queue = threading.Thread(target=db.execute, args=("SELECT pg_advisory_lock(%s)", (KEY,)))
         queue.start()
         waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
@@ -167,8 +167,8 @@ def test_a_new_login_takes_the_lock_over_without_a_gap(
     eventually(lambda: {user for _, user in planted_database.execute(LAUNCHERS)} == {"testbot_a"})
     seen: list[bool] = []
     with contextlib.ExitStack() as stack:
-        login = pg.Login(planted_database.admin.username, planted_database.admin.password, planted_database.bot)
-        db = stack.enter_context(pg.connect(planted_database.server, login))
+        login = Login(planted_database.admin.username, planted_database.admin.password, planted_database.bot)
+        db = stack.enter_context(connect(planted_database.server, login))
 
         def moved() -> bool:
             seen.append(bool((db.execute("SELECT pg_try_advisory_lock(%s)", (KEY,)).fetchone() or [None])[0]))

@@ -18,9 +18,9 @@ import pytest
 from fixtures.postgres import BotDatabase, PostgresUnderTest
 from fixtures.vault import free_port
 from nasos.bot.freqtrade import base_config
+from nasos.database import Login
 from nasos.settings import BotSettings
 from nasos.stack import demo_exchange
-from nasos.stack.postgres import Login
 from simulators.launched import API, EXCHANGE, HeldVault, Launched, Start, eventually, traces
 
 SPY = '''

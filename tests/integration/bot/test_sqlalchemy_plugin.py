@@ -15,7 +15,7 @@ import pytest
 from fixtures.postgres import BotDatabase, PostgresUnderTest
 from nasos.bot.credential import Credential, CredentialPage
 from nasos.bot.database import completed
-from nasos.stack.postgres import Login, can_login
+from nasos.database import Login, can_login
 from nasos.tls.dev_ca import DevCa
 from simulators.launched import SIMULATORS
 

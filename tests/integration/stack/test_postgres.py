@@ -21,6 +21,7 @@ from psycopg import sql
 from canary import Canary
 from fixtures.postgres import OWNER, PostgresUnderTest, Process, server_below
 from fixtures.stack import until
+from nasos import database
 from nasos.errors import DatabaseError
 from nasos.secret import Secret
 from nasos.stack import postgres as pg
@@ -31,6 +32,7 @@ import json, os, signal, sys
 from pathlib import Path
 import psycopg
 from nasos.secret import Secret
+from nasos import database
 from nasos.stack import postgres as pg
 
 told = json.load(sys.stdin)
@@ -46,9 +48,9 @@ def provision(bot, password, left):
         return result
 
     psycopg.Connection.execute = killed_after_some
-    server = pg.Server(Path(told["data"]), told["port"], Path(told["ca"]))
-    admin = pg.Login(told["admin"], Secret(told["admin_password"]))
-    pg.provision(server, admin, bot, pg.Login(bot + "_a", Secret(password), bot))
+    server = pg.Server(told["port"], Path(told["ca"]), Path(told["data"]))
+    admin = database.Login(told["admin"], Secret(told["admin_password"]))
+    pg.provision(server, admin, bot, database.Login(bot + "_a", Secret(password), bot))
 
 for number, (bot, password) in enumerate(told["bots"].items(), 1):
     child = os.fork()
@@ -61,10 +63,12 @@ for number, (bot, password) in enumerate(told["bots"].items(), 1):
 INITDB = """
 import json, sys
 from pathlib import Path
+from nasos import database
 from nasos.secret import Secret
 from nasos.stack import postgres as pg
 data, owner = json.loads(sys.argv[1])
-pg.initialize(pg.Server(Path(data), 1, Path("/none"), owner), pg.Login("nasos_admin", Secret("planted-admin-password")))
+admin = database.Login("nasos_admin", Secret("planted-admin-password"))
+pg.initialize(pg.Server(1, Path("/none"), Path(data), owner), admin)
 """
 
 
@@ -76,7 +80,7 @@ def place() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-def _killed_after_each_statement(postgres: PostgresUnderTest, logins: list[pg.Login]) -> list[int]:
+def _killed_after_each_statement(postgres: PostgresUnderTest, logins: list[database.Login]) -> list[int]:
     """Exit codes of one provisioning per login, the first killed after one statement, the second after two ..."""
     told = {
         "data": str(postgres.server.data), "port": postgres.server.port, "ca": str(postgres.server.ca_file),
@@ -89,21 +93,21 @@ def _killed_after_each_statement(postgres: PostgresUnderTest, logins: list[pg.Lo
 
 
 def _public_may_connect(postgres: PostgresUnderTest, bot: str) -> bool:
-    with pg.connect(postgres.server, postgres.admin) as db:
+    with database.connect(postgres.server, postgres.admin) as db:
         row = db.execute("SELECT has_database_privilege('public', %s, 'CONNECT')", (bot,)).fetchone()
     return bool(row and row[0])
 
 
 def test_provisioning_killed_at_every_step_completes_when_repeated(postgres: PostgresUnderTest) -> None:
     """kill -9 after each statement in turn: the next run ends with a login that works and nothing open to PUBLIC."""
-    logins = [pg.Login(f"killed{number}_a", Secret.random(), f"killed{number}") for number in range(1, 15)]
+    logins = [database.Login(f"killed{number}_a", Secret.random(), f"killed{number}") for number in range(1, 15)]
     codes = _killed_after_each_statement(postgres, logins)
     assert codes[:10] == [-signal.SIGKILL] * 10
     assert codes[-1] == 0, "the last ones were to be killed after more statements than there are"
     for login in logins[: codes.index(0) + 1]:
         pg.provision(postgres.server, postgres.admin, login.database, login)
         assert not _public_may_connect(postgres, login.database)
-        with pg.connect(postgres.server, login) as db:
+        with database.connect(postgres.server, login) as db:
             row = db.execute("SELECT session_user, current_user").fetchone()
         assert row == (login.username, f"{login.database}_owner")
 
@@ -111,7 +115,7 @@ def test_provisioning_killed_at_every_step_completes_when_repeated(postgres: Pos
 def test_provisioning_again_changes_nothing(postgres: PostgresUnderTest) -> None:
     """On a provisioned cluster nothing is reported as changed, and the login is the same."""
     assert pg.provision(postgres.server, postgres.admin, "nasos", postgres.login) == []
-    assert pg.can_login(postgres.server, postgres.login)
+    assert database.can_login(postgres.server, postgres.login)
 
 
 def test_a_lost_membership_and_an_opened_database_are_put_right(postgres: PostgresUnderTest) -> None:
@@ -121,7 +125,7 @@ def test_a_lost_membership_and_an_opened_database_are_put_right(postgres: Postgr
     bot.execute("GRANT CONNECT ON DATABASE drifted TO PUBLIC")
     pg.provision(postgres.server, postgres.admin, "drifted", bot.login)
     assert not _public_may_connect(postgres, "drifted")
-    with pg.connect(postgres.server, bot.login) as db:
+    with database.connect(postgres.server, bot.login) as db:
         assert db.execute("SELECT current_user").fetchone() == ("drifted_owner",)
 
 
@@ -139,7 +143,7 @@ def test_initdb_killed_half_way_completes_when_repeated(place: Path, *, group: b
     child.kill()
     child.wait()
     assert not server.data.exists()
-    admin = pg.Login(pg.ADMIN, Secret.random())
+    admin = database.Login(pg.ADMIN, Secret.random())
     assert pg.initialize(server, admin) is True
     assert pg.initialize(server, admin) is False
     pg.configure(server, place / "tls")
@@ -165,15 +169,15 @@ def _processes_in(place: Path) -> list[str]:
 
 def test_a_password_is_nowhere_but_in_vault(postgres: PostgresUnderTest) -> None:
     """Server log, WAL, data files, pg_stat_activity and every process are clean, with every statement logged."""
-    planted, plain = pg.Login("nasos_b", Secret.random(), "nasos"), Secret.random()
+    planted, plain = database.Login("nasos_b", Secret.random(), "nasos"), Secret.random()
     canary = Canary({
         "admin": postgres.admin.password.reveal().encode(),
         "bot": postgres.login.password.reveal().encode(),
         "planted": planted.password.reveal().encode(),
     })  # fmt: skip
-    with pg.connect(postgres.server, postgres.admin) as db:
+    with database.connect(postgres.server, postgres.admin) as db:
         db.execute("SET log_statement = 'all'")
-        pg.set_password(db, planted)
+        database.set_password(db, planted)
         shown = _activity(postgres)
         assert "ALTER ROLE" in shown
         assert planted.password.reveal() not in shown
@@ -190,7 +194,7 @@ def test_a_password_is_nowhere_but_in_vault(postgres: PostgresUnderTest) -> None
 
 
 def _activity(postgres: PostgresUnderTest) -> str:
-    with pg.connect(postgres.server, postgres.admin) as db:
+    with database.connect(postgres.server, postgres.admin) as db:
         return "\n".join(str(row[0]) for row in db.execute("SELECT query FROM pg_stat_activity"))
 
 
@@ -209,17 +213,17 @@ def test_a_server_with_another_ca_is_refused_before_the_password_is_sent(
     """verify-full: a CA that did not sign the server ends the handshake."""
     other = replace(postgres.server, ca_file=DevCa.open(tmp_path, now=datetime.now(UTC)).path)
     with pytest.raises(DatabaseError, match="certificate verify failed"):
-        pg.can_login(other, postgres.login)
+        database.can_login(other, postgres.login)
 
 
 def test_a_wrong_password_and_the_idle_role_are_refused(postgres: PostgresUnderTest) -> None:
     """False, not an error; the text of the error holds no password."""
     wrong = replace(postgres.login, password=Secret("planted-wrong-password"))
     idle = replace(postgres.login, username="nasos_b")
-    assert not pg.can_login(postgres.server, wrong)
-    assert not pg.can_login(postgres.server, idle)
-    assert not pg.can_login(postgres.server, replace(idle, username="nasos_owner"))
-    with pytest.raises(DatabaseError) as caught, pg.connect(postgres.server, wrong):
+    assert not database.can_login(postgres.server, wrong)
+    assert not database.can_login(postgres.server, idle)
+    assert not database.can_login(postgres.server, replace(idle, username="nasos_owner"))
+    with pytest.raises(DatabaseError) as caught, database.connect(postgres.server, wrong):
         pass
     assert "planted" not in caught.value.message
     assert "password authentication failed" in caught.value.message
@@ -227,7 +231,7 @@ def test_a_wrong_password_and_the_idle_role_are_refused(postgres: PostgresUnderT
 
 def test_an_administrator_cannot_come_in_from_elsewhere(postgres: PostgresUnderTest) -> None:
     """It listens on 127.0.0.1 only, and on no unix socket."""
-    with pg.connect(postgres.server, postgres.admin) as db:
+    with database.connect(postgres.server, postgres.admin) as db:
         shown = {
             name: db.execute(f"SHOW {name}".encode()).fetchone()
             for name in ("listen_addresses", "unix_socket_directories")
@@ -238,13 +242,13 @@ def test_an_administrator_cannot_come_in_from_elsewhere(postgres: PostgresUnderT
 def test_tables_belong_to_the_owner_and_survive_a_switch(postgres: PostgresUnderTest) -> None:
     """What `_a` makes, `_b` reads, changes and alters after the switch, while `_a` is shut out."""
     bot = postgres.bot("switched")
-    with pg.connect(bot.server, bot.login) as db:
+    with database.connect(bot.server, bot.login) as db:
         db.execute("CREATE TABLE trades (id serial, pair text)")
         db.execute("INSERT INTO trades (pair) VALUES ('BTC/USDT')")
     other = bot.set_password("switched_b")
     bot.execute("ALTER ROLE switched_a NOLOGIN")
-    assert not pg.can_login(bot.server, bot.login)
-    with pg.connect(bot.server, other) as db:
+    assert not database.can_login(bot.server, bot.login)
+    with database.connect(bot.server, other) as db:
         db.execute("ALTER TABLE trades ADD COLUMN note text")
         db.execute("INSERT INTO trades (pair) VALUES ('ETH/USDT')")
         assert db.execute("SELECT count(*) FROM trades").fetchone() == (2,)
@@ -258,7 +262,7 @@ def test_one_bot_cannot_enter_the_database_of_another(postgres: PostgresUnderTes
     one, two = postgres.bot("one"), postgres.bot("two")
     with (
         pytest.raises(DatabaseError, match="permission denied for database"),
-        pg.connect(one.server, replace(one.login, database=two.bot)),
+        database.connect(one.server, replace(one.login, database=two.bot)),
     ):
         pass
 
@@ -280,18 +284,18 @@ def test_a_damaged_pg_hba_is_put_right(postgres: PostgresUnderTest) -> None:
         psycopg.connect(
             host="127.0.0.1", port=postgres.server.port, user="nasos_admin", dbname="postgres", sslmode="disable"
         )
-    assert pg.can_login(postgres.server, postgres.login)
+    assert database.can_login(postgres.server, postgres.login)
 
 
 def test_a_killed_server_comes_back_with_what_was_committed(postgres: PostgresUnderTest) -> None:
     """kill -9 of the server: the committed row is there after its start."""
     bot = postgres.bot("crashed")
-    with pg.connect(bot.server, bot.login) as db:
+    with database.connect(bot.server, bot.login) as db:
         db.execute("CREATE TABLE kept (id int)")
         db.execute("INSERT INTO kept VALUES (7)")
     postgres.kill()
     with pytest.raises(DatabaseError):
-        pg.can_login(bot.server, bot.login)
+        database.can_login(bot.server, bot.login)
     postgres.restart()
-    with pg.connect(bot.server, bot.login) as db:
+    with database.connect(bot.server, bot.login) as db:
         assert db.execute("SELECT id FROM kept").fetchone() == (7,)
