@@ -9,6 +9,7 @@ The house, top to bottom; a line may import the lines below it (import-linter ke
 ``bot``         inject, supervise and confine the trading bot
 ``tls``         certificates and nginx
 ``vault``       speak Vault and OpenBao; bootstrap; policies
+``notify``      alerts out of the machine, each delivered by a process of its own
 ``ledger``      security events, hash-chained
 ``settings``    nasos.toml, .env and the environment: the only reader of ``os.environ``
 ``finding``     a judgement with id, severity, evidence, why and fix
