@@ -231,16 +231,24 @@ def test_two_operators_at_once_lose_no_field(operator: Operator) -> None:
     assert shown["fields"] == {f"f{number}": f"v{number}" for number in range(4)}
 
 
-def test_the_ledger_tells_who_wrote_what_and_never_a_value(operator: Operator) -> None:
-    """set and rm are events with target and version; the chain holds."""
+def test_the_ledger_tells_who_wrote_and_saw_what_and_never_a_value(operator: Operator) -> None:
+    """set, get and rm are events with who, target and what; also a get that found nothing; the chain holds."""
     name = f"{operator.folder}/key"
     operator.run("set", name, stdin=CANARY)
+    operator.run("get", name, "--reveal")
     operator.run("rm", name)
+    operator.run("get", name, "--reveal")
+    operator.run("get", name)  # refused before Vault was asked: nothing was revealed
     events = operator.events()
     assert [(event.event, event.target, event.actor, event.outcome) for event in events] == [
         ("secret.write", f"nasos/{name}", "operator", "ok"),
+        ("secret.reveal", f"nasos/{name}", "operator", "ok"),
         ("secret.delete", f"nasos/{name}", "operator", "ok"),
+        ("secret.reveal", f"nasos/{name}", "operator", "failed"),
     ]
+    assert events[1].detail["fields"] == "value"
+    assert events[1].detail["to"] == "pipe or file"
+    assert all(event.detail["by"] for event in events)
     assert CANARY not in (operator.home / "ledger" / "events.jsonl").read_text()
 
 

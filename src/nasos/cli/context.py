@@ -6,15 +6,15 @@ A service's credential is its own file whatever the address: nothing borrows the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from nasos import settings as configuration
+from nasos.cli.recorded import OPERATOR, tell
 from nasos.errors import SettingsError, StackError
-from nasos.ledger import Ledger
+from nasos.ledger import Outcome
 from nasos.settings import AppRole, Settings, VaultConnection
 from nasos.vault import VaultClient
-
-OPERATOR = "operator"
 
 
 def operator_client(prefix: str = "nasos", settings: Settings | None = None) -> VaultClient:
@@ -24,8 +24,11 @@ def operator_client(prefix: str = "nasos", settings: Settings | None = None) -> 
         SettingsError: Neither a Vault with a credential nor a local stack is configured.
     """
     chosen = settings or configuration.load()
-    ledger = Ledger(chosen.home / "ledger" / "events.jsonl", OPERATOR)
-    return VaultClient(operator_connection(chosen), prefix=prefix, on_event=ledger.append)
+
+    def record(event: str, target: str, outcome: Outcome, detail: Mapping[str, str]) -> None:
+        tell(chosen, event, target, outcome, detail)
+
+    return VaultClient(operator_connection(chosen), prefix=prefix, on_event=record)
 
 
 def operator_connection(settings: Settings) -> VaultConnection:

@@ -70,7 +70,7 @@ def run(  # noqa: PLR0913, PLR0917  one parameter per option, passed by name
     if bot is None:
         from nasos.bot.handover import become
 
-        given = _given(settings, role, files, variables) if files or variables else {}
+        given = _given(settings, role, files, variables, command[0]) if files or variables else {}
         become(command, child_environment(tuple(keep)) | given)
     if files or variables:
         raise UsageError("--file and --env are for other programs; a bot gets all of its records", "nasos run --help")
@@ -79,13 +79,19 @@ def run(  # noqa: PLR0913, PLR0917  one parameter per option, passed by name
     return _bot(settings, bot, keep, command, restart=not once)
 
 
-def _given(settings: Settings, role: str, files: Sequence[str], variables: Sequence[str]) -> dict[str, str]:
+def _given(
+    settings: Settings, role: str, files: Sequence[str], variables: Sequence[str], program: str
+) -> dict[str, str]:
     """What to add to the environment: paths of anonymous files, and secrets where that was asked for."""
     from nasos.bot.handover import Wanted, by_environment, by_file
+    from nasos.cli.recorded import recorded
 
     by_path, plain = [Wanted.parse(text) for text in files], [Wanted.parse(text) for text in variables]
     read = _reader(_client(settings, role))
-    return by_file(by_path, read) | by_environment(plain, read)
+    paths = " ".join(dict.fromkeys(f"nasos/{wanted.path}" for wanted in (*by_path, *plain)))
+    how = {"to": f"program {Path(program).name}", "role": role, "in": "memory" if not plain else "its environment"}
+    with recorded(settings, "secret.reveal", paths, how):
+        return by_file(by_path, read) | by_environment(plain, read)
 
 
 def _reader(client: VaultClient) -> Read:

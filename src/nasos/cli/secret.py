@@ -16,8 +16,10 @@ import msgspec
 
 from nasos.cli import output
 from nasos.cli.context import operator_client
+from nasos.cli.recorded import recorded
 from nasos.errors import CheckAndSetMismatch, NameRefused, SecretDeleted, SecretNotFound, UsageError
 from nasos.secret import Secret
+from nasos.settings import load
 from nasos.vault import VaultClient
 from nasos.vault.client import LARGEST_REQUEST
 from nasos.vault.names import secret_path
@@ -72,8 +74,13 @@ def get(name: str, field: str | None, version: int | None, *, reveal: bool, as_j
     _checked(name)
     if not reveal and (as_json or not sys.stdout.isatty()):
         raise UsageError("stdout is not a terminal, so the value was not printed", "add --reveal if that is meant")
-    with operator_client() as client:
-        record = client.read(name, version)
+    settings = load()
+    to = "terminal" if sys.stdout.isatty() else "pipe or file"
+    with recorded(settings, "secret.reveal", f"nasos/{name}", {"to": to}) as told:
+        with operator_client(settings=settings) as client:
+            record = client.read(name, version)
+        told["version"] = str(record.version)
+        told["fields"] = " ".join(sorted(record.fields)) if as_json and not field else _field_name(record, field)
     if as_json:
         output.document(_revealed(name, record, field))
     else:
@@ -234,11 +241,15 @@ def _merged_once(client: VaultClient, name: str, fields: dict[str, Secret]) -> i
 
 
 def _field(record: Record, wanted: str | None) -> Secret:
+    return record.fields[_field_name(record, wanted)]
+
+
+def _field_name(record: Record, wanted: str | None) -> str:
     name = wanted or ("value" if "value" in record.fields or len(record.fields) != 1 else next(iter(record.fields)))
     if name not in record.fields:
         there = ", ".join(sorted(record.fields))
         raise SecretNotFound(f"{record.path} has no field {name}; it has {there}", "name one with --field")
-    return record.fields[name]
+    return name
 
 
 def _revealed(name: str, record: Record, wanted: str | None) -> dict[str, object]:

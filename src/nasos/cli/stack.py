@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 from nasos.cli.output import document, json_option, note, say
+from nasos.cli.recorded import recorded
 from nasos.errors import EXIT_CLEAN, EXIT_FINDINGS, UsageError
 from nasos.settings import load
 
@@ -28,8 +29,9 @@ def up(port: int | None, as_json: bool) -> None:  # noqa: FBT001  click passes o
     """Start the stack, or whatever of it is not running; safe to repeat."""
     from nasos.stack.sequence import up as bring_up
 
-    started = time.monotonic()
-    stack = bring_up(load(), port, _progress)
+    started, settings = time.monotonic(), load()
+    with recorded(settings, "stack.up", "stack", only_failures=True):
+        stack = bring_up(settings, port, _progress)
     if as_json:
         document({"address": stack.address, "home": str(stack.home.root), "ports": stack.ports})
         return
@@ -43,7 +45,9 @@ def down() -> None:
     """Stop the stack: the front door first, then the bot, Vault last. Nothing stored is touched."""
     from nasos.stack.sequence import down as bring_down
 
-    bring_down(load(), _progress)
+    settings = load()
+    with recorded(settings, "stack.down", "stack", only_failures=True):
+        bring_down(settings, _progress)
 
 
 @click.command()
@@ -99,4 +103,6 @@ def restart(name: str) -> None:
     """Restart one program and wait until it proves to be healthy."""
     from nasos.stack.sequence import restart as bring_back
 
-    bring_back(load(), name, _progress)
+    settings = load()
+    with recorded(settings, "stack.restart", name):
+        bring_back(settings, name, _progress)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from nasos.cli.output import document, json_option, note, say
+from nasos.cli.recorded import recorded
 from nasos.errors import EXIT_CLEAN, EXIT_FINDINGS
 from nasos.settings import load
 
@@ -34,7 +35,8 @@ def setup(force: bool) -> None:  # noqa: FBT001  click passes options by name
     mode = 0o711 if users.separate else 0o700
     private_directory(home.root, mode=mode)
     private_directory(home.tls, mode=mode)
-    leaves = issue(home, settings, now=datetime.now(UTC), force=force)
+    with recorded(settings, "tls.issue", "all", only_failures=True):
+        leaves = issue(home, settings, now=datetime.now(UTC), force=force)
     for leaf in leaves:
         done = f"issued ({leaf.reason})" if leaf.issued else "good as it is"
         note(f"{click.style('✓', fg='green')} {leaf.service:9} {done}, until {leaf.not_after:%Y-%m-%d}")

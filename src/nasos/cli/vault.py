@@ -13,6 +13,7 @@ import click
 from nasos import settings
 from nasos.cli.context import service_connection
 from nasos.cli.output import document, json_option, note, say
+from nasos.cli.recorded import recorded
 from nasos.errors import EXIT_CLEAN, EXIT_FINDINGS, UsageError, VaultSealed
 from nasos.files import private_directory
 from nasos.ledger import Ledger
@@ -156,8 +157,10 @@ def status(context: click.Context, *, as_json: bool) -> None:
 @vault.command()
 def unseal() -> None:
     """Give key shares until the server opens: asked for without echo, or one per line on standard input."""
-    with closing(_Target.configured().api()) as api:
+    target = _Target.configured()
+    with closing(target.api()) as api, recorded(target.settings, "vault.unseal", api.address) as told:
         state = system.seal_status(api)
+        told["sealed"] = "yes" if state.sealed else "no: it was open"
         for share in _shares() if state.sealed else ():
             state = system.unseal(api, share)
             if not state.sealed:

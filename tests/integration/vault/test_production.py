@@ -13,6 +13,7 @@ import pytest
 
 from fixtures.vault import Server, VaultUnderTest
 from nasos.errors import VaultRefused, VaultSealed
+from nasos.ledger import Outcome, read
 from nasos.secret import Secret
 from nasos.vault import system
 from nasos.vault.server import make_unseal_key
@@ -65,6 +66,8 @@ def test_a_shamir_server_from_init_to_unseal_after_a_restart(new_server: NewServ
     assert "vault is still sealed: 2 of 3 key shares given" in few.stderr
     last = nasos(server, "vault", "unseal", stdin=recovery["keys"][4] + "\n")
     assert (last.returncode, last.stdout) == (0, "vault is unsealed\n")
+    told = [event.outcome for event in read(server.home / "ledger" / "events.jsonl") if event.event == "vault.unseal"]
+    assert told == [Outcome.FAILED, Outcome.OK]
     assert all(key not in few.stdout + few.stderr + last.stderr for key in recovery["keys"])
     assert nasos(server, "vault", "status").returncode == 0
     assert set(server.bootstrap().steps) <= {"log policies and mount settings readably"}
