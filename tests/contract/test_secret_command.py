@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from fixtures.vault import VaultUnderTest, free_port
+from nasos.bot.poke import Pokes
 from nasos.ledger import Event, read
 from nasos.stack.home import Record
 from nasos.stack.ports import Ports
@@ -300,6 +301,23 @@ store_secret {key} value-on-argv; echo "code $?"
     done = shell(program, script, VALUE="two\nlines")
     assert done.stdout.split("\n")[:3] == ["[two", "lines]", "1"], done.stderr
     assert done.stdout.split("\n")[3:-1] == ["code 3", "code 2", "code 2"]
+
+
+def test_a_bots_launcher_hears_of_each_change(operator: Operator) -> None:
+    """set, rm and restore of its records are poked, by name; those of others are not, and nobody need listen."""
+    record = operator.folder.rpartition("/")[2]
+    name, other = f"bots/nasos/{record}", f"bots/other/{record}"
+    run, waker = operator.home / "run" / "bot", os.eventfd(0)
+    run.mkdir(parents=True, exist_ok=True)
+    with Pokes(run, "nasos", {os.geteuid()}) as pokes:
+        for words in (("set", name, "-"), ("rm", name), ("restore", name)):
+            assert operator.run(*words, stdin="x").returncode == 0
+            assert pokes.wait(waker, 30) == {record}
+        assert operator.run("set", other, "-", stdin="x").returncode == 0
+        assert operator.run("get", name, "--reveal").returncode == 0
+        assert pokes.wait(waker, 0) == set()
+    assert operator.run("rm", name).returncode == 0
+    os.close(waker)
 
 
 @pytest.mark.parametrize("program", SHELLS)

@@ -2,7 +2,7 @@
 
 ``launcher.py OPTIONS``: JSON with ``home``, ``python``, ``vault`` (descriptor of the records: JSON, or empty for
 "Vault does not answer"), ``words``, ``database_url``, ``policy``, ``grace``, ``restart``,
-``bot``.
+``bot``, ``interval``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nasos.bot.launch import Launch, run
 from nasos.bot.records import Records
 from nasos.bot.supervise import RestartPolicy
 from nasos.bot.tether import end_with_parent
-from nasos.errors import Error, VaultUnreachable
+from nasos.errors import Error, SecretNotFound, VaultUnreachable
 from nasos.ledger import Ledger
 from nasos.secret import Secret
 from nasos.settings import child_environment
@@ -47,11 +47,19 @@ def records(fd: int) -> Records:
     }
 
 
+def one(fd: int, name: str) -> Record:
+    """One record of them."""
+    found = records(fd)
+    if name not in found:
+        raise SecretNotFound(f"nothing is stored at {name}")
+    return found[name]  # type: ignore[return-value]  # as records() made it
+
+
 def main(options: dict[str, object]) -> int:
     """Run, as `nasos run --bot` does."""
     if options.get("die_with_parent"):
         end_with_parent(os.getppid(), signal.SIGTERM)
-    refresh.INTERVAL = 0.05  # type: ignore[misc]  # the test's patience, not the product's
+    refresh.INTERVAL = refresh.LONGEST = float(str(options.get("interval", 0.05)))  # type: ignore[misc]  # the test's patience, not the product's
     claim.PATIENCE = 1.0  # type: ignore[misc]  # as above
     home, vault = Path(str(options["home"])), int(str(options["vault"]))
     command = parse([str(word) for word in options["words"]], home)  # type: ignore[attr-defined]
@@ -63,7 +71,7 @@ def main(options: dict[str, object]) -> int:
         python=Path(str(options["python"])),
         run_directory=home / "run" / "bot",
         read_all=lambda: records(vault),
-        read_one=lambda name: records(vault)[name],
+        read_one=lambda name: one(vault, name),
         append=Ledger(home / "ledger" / "events.jsonl", "bot-testbot").append,
         say=lambda text: sys.stderr.write(f"{text}\n"),
         environment=child_environment(),

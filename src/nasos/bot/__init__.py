@@ -6,6 +6,7 @@
 ``document``            Vault records become the part of freqtrade's configuration that is secret
 ``credential``          the database login in memory, replaced in place while the bot trades
 ``refresh``             notices what changed in Vault; Vault's absence changes nothing
+``poke``                a word from our own writers: look at this record now
 ``supervise``           the rules: what an exit means, when to start again, when to give up
 ``child``               one bot process: its descriptors, its signals, its end
 ``lock``                one bot per name, also when a launcher was killed

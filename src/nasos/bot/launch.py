@@ -15,7 +15,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -29,11 +29,12 @@ from nasos.bot.credential import Credential, CredentialPage
 from nasos.bot.database import completed, needs_login
 from nasos.bot.lock import OneBot
 from nasos.bot.output import RedactedOutput
+from nasos.bot.poke import Pokes
 from nasos.bot.records import ReadAll, ReadOne, Records
 from nasos.bot.report import Append, Report
 from nasos.bot.sandbox import supported
 from nasos.bot.supervise import Again, Ended, GiveUp, Leave, RestartPolicy, decide, exit_code, explain
-from nasos.errors import BotError, VaultError
+from nasos.errors import BotError, FileRefused, VaultError
 from nasos.files import anonymous_file
 from nasos.ledger import Outcome
 from nasos.secret import Redactor
@@ -63,6 +64,8 @@ class Launch:
     """The operator's configuration files, merged."""
     protected: tuple[Path, ...] = ()
     """Places that no directory of the bot's own may contain, besides its environment."""
+    writers: Collection[int] = (0,)
+    """uids whose word that a record changed is taken, besides this process's own."""
     grace: float = GRACE
     policy: RestartPolicy = field(default_factory=RestartPolicy)
     restart: bool = True
@@ -103,6 +106,7 @@ class _Bot:
         self._landlock = supported()
         self._page: CredentialPage | None = None
         self._claim: Claim | None = None
+        self._pokes: Pokes | None = None
         self._records: Records | None = None
 
     def once(self, signals: Signals) -> int:
@@ -118,11 +122,23 @@ class _Bot:
 
     def keep_running(self, lock: OneBot, signals: Signals) -> int:
         """Run, judge the exit, run again."""
-        try:
+        with contextlib.ExitStack() as held:
+            held.callback(self._give_up_claim)
+            self._pokes = self._listening(held)
             return self._keep_running(lock, signals)
-        finally:
-            if self._claim:
-                self._claim.close()
+
+    def _listening(self, held: contextlib.ExitStack) -> Pokes | None:
+        try:
+            return held.enter_context(
+                Pokes(self._launch.run_directory, self._launch.bot, {os.geteuid(), *self._launch.writers})
+            )
+        except FileRefused as error:
+            self._report.note(f"changes are noticed by polling only: {error.message}")
+            return None
+
+    def _give_up_claim(self) -> None:
+        if self._claim:
+            self._claim.close()
 
     def _keep_running(self, lock: OneBot, signals: Signals) -> int:
         failures = 0
@@ -163,9 +179,8 @@ class _Bot:
         detail = {"command": self._command.subcommand, **{name: str(version) for name, version in versions.items()}}
         self._tell_sandbox()
         self._report.event("bot.start", "", Outcome.OK, detail)
-        refresh = Refresh(
-            self._launch.read_one, versions, self._use if self._page else None, self._redactor, self._report
-        )
+        use_login = self._use if self._page else None
+        refresh = Refresh(self._launch.read_one, versions, use_login, self._report, self._pokes)
         if lock:
             refresh.start()
         try:
@@ -187,7 +202,7 @@ class _Bot:
             if self._records is None:
                 raise
             self._report.event("bot.refresh", "", Outcome.FAILED, {"reason": error.message})
-            self._report.note(f"vault does not answer, the bot starts with the secrets of last time: {error.message}")
+            self._report.note(f"vault gives no secrets, the bot starts with those of last time: {error.message}")
             return self._records
         self._redactor.learn(doc.confidential(records.values()))
         self._settle_page(records, signals)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from nasos import settings as configuration
+from nasos.bot.poke import poking
 from nasos.cli.recorded import OPERATOR, tell
 from nasos.errors import SettingsError, StackError
 from nasos.ledger import Outcome
@@ -18,7 +19,7 @@ from nasos.vault import VaultClient
 
 
 def operator_client(prefix: str = "nasos", settings: Settings | None = None) -> VaultClient:
-    """A client for the person at the terminal; its writes are recorded in the ledger.
+    """A client for the person at the terminal; its writes are in the ledger, and bots hear of theirs.
 
     Raises:
         SettingsError: Neither a Vault with a credential nor a local stack is configured.
@@ -28,7 +29,8 @@ def operator_client(prefix: str = "nasos", settings: Settings | None = None) -> 
     def record(event: str, target: str, outcome: Outcome, detail: Mapping[str, str]) -> None:
         tell(chosen, event, target, outcome, detail)
 
-    return VaultClient(operator_connection(chosen), prefix=prefix, on_event=record)
+    told = poking(chosen.home / "run" / "bot", record)
+    return VaultClient(operator_connection(chosen), prefix=prefix, on_event=told)
 
 
 def operator_connection(settings: Settings) -> VaultConnection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -139,6 +140,7 @@ def _launch(
         environment=child_environment(tuple(keep)),
         configuration=configuration,
         protected=_protected(settings),
+        writers=_writers(settings.home),
         restart=restart,
     )
 
@@ -147,6 +149,13 @@ def _protected(settings: Settings) -> tuple[Path, ...]:
     """What a bot must never get together with a directory of its own: our state, the checkout, and people's homes."""
     home = os.path.expanduser("~")  # noqa: PTH111  Path.home() raises where HOME is unset
     return (settings.home / "credentials", *((settings.project,) if settings.project else ()), Path(home))
+
+
+def _writers(home: Path) -> tuple[int, ...]:
+    """Root, and the operator: the owner of the state directory."""
+    with contextlib.suppress(OSError):
+        return 0, home.stat().st_uid
+    return (0,)
 
 
 def ledger_path(home: Path) -> Path:

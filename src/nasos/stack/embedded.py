@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from nasos.bot.poke import poking
 from nasos.errors import Error, ProgramFailed, StackError, VaultError
 from nasos.ledger import Ledger
 from nasos.settings import AppRole, Settings, VaultConnection
@@ -64,10 +65,10 @@ class Stack:
         return f"https://127.0.0.1:{self.ports.vault}"
 
     def vault(self, role: str) -> VaultClient:
-        """A client with the credential of one role."""
-        file = self.home.credentials / f"{role}.json"
-        credential = AppRole(role_id="", secret_id_file=file)
-        return VaultClient(VaultConnection(self.vault_address, self.ca_file, credential), prefix="nasos")
+        """A client with the credential of one role; a bot hears of what is written for it."""
+        credential = AppRole(role_id="", secret_id_file=self.home.credentials / f"{role}.json")
+        connection = VaultConnection(self.vault_address, self.ca_file, credential)
+        return VaultClient(connection, prefix="nasos", on_event=poking(self.home.run("bot")))
 
     @property
     def database(self) -> postgres.Server:
