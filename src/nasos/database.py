@@ -101,3 +101,9 @@ def set_password(db: psycopg.Connection, login: Login) -> None:
         login.password.reveal().encode(), login.username.encode(), b"scram-sha-256"
     ).decode()
     db.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(login.username), sql.Literal(verifier)))
+
+
+def act_as_owner(db: psycopg.Connection, role: str, owner: str) -> None:
+    """Make ``role`` a member that acts as ``owner`` from the first statement on: whoever makes a table, he has it."""
+    db.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(owner), sql.Identifier(role)))
+    db.execute(sql.SQL("ALTER ROLE {} SET role = {}").format(sql.Identifier(role), sql.Literal(owner)))

@@ -31,6 +31,9 @@ the border where it enters. The exit code travels with the error (0 clean, 1 fin
     ├── TlsError                3   certificate or nginx configuration
     ├── DatabaseError           3   PostgreSQL
     ├── BotError                3   the bot or its configuration
+    ├── RotationError           3   a rotation that could not be finished
+    │   ├── CandidateRejected       the target does not accept a new credential
+    │   └── LeaseLost               another rotator has taken over
     ├── StackError              3
     │   ├── PortTaken               names who holds it, where it can be told
     │   └── ProgramFailed           a supervised program did not become healthy
@@ -164,6 +167,18 @@ class DatabaseError(Error):
 
 class BotError(Error):
     """The bot, its configuration or its environment is not usable."""
+
+
+class RotationError(Error):
+    """A rotation could not be finished; nothing that was valid before has stopped being so."""
+
+
+class CandidateRejected(RotationError):
+    """The target does not accept a new credential, or it does not work there."""
+
+
+class LeaseLost(RotationError):
+    """This rotator was away for too long; another one may have gone on with its work."""
 
 
 class StackError(Error):

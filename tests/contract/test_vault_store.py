@@ -228,3 +228,17 @@ def test_a_value_past_the_entry_limit_is_too_large(place: Place, size: int) -> N
     with pytest.raises(TooLarge):
         place.store.write(place.path(), {"value": "m" * size})
     assert reveal(place.store.read(place.path()).fields) == {"value": "before"}
+
+
+def test_forgetting_leaves_nothing_and_the_next_write_is_the_first(place: Place) -> None:
+    """All versions are gone, also by number; forgetting what never was is no error; check-and-set begins at 0 again."""
+    place.store.forget(place.path())
+    for value in ("1", "2"):
+        place.store.write(place.path(), {"a": value})
+    place.store.forget(place.path())
+    for version in (None, 1, 2):
+        with pytest.raises(SecretNotFound):
+            place.store.read(place.path(), version)
+    with pytest.raises(CheckAndSetMismatch):
+        place.store.write(place.path(), {"a": "3"}, cas=2)
+    assert place.store.write(place.path(), {"a": "3"}, cas=0) == 1

@@ -22,10 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import psycopg
 from psycopg import sql
 
-from nasos.database import Endpoint, Login, can_login, connect, set_password
+from nasos.database import Endpoint, Login, act_as_owner, can_login, connect, set_password
 from nasos.errors import DatabaseError, SecretNotFound
 from nasos.files import anonymous_file, atomic_write, fsync_directory, private_directory
 from nasos.secret import Secret
@@ -159,7 +158,7 @@ def provision(server: Server, admin: Login, bot: str, login: Login) -> list[str]
                 db.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
                 changed.append(f"role {role}")
             if role != owner:
-                _act_as_owner(db, role, owner)
+                act_as_owner(db, role, owner)
         if not db.execute("SELECT 1 FROM pg_database WHERE datname = %s", (bot,)).fetchone():
             db.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(bot), sql.Identifier(owner)))
             changed.append(f"database {bot}")
@@ -168,9 +167,3 @@ def provision(server: Server, admin: Login, bot: str, login: Login) -> list[str]
             set_password(db, login)
             changed.append(f"password of {login.username}")
     return changed
-
-
-def _act_as_owner(db: psycopg.Connection, role: str, owner: str) -> None:
-    # The acting role is the owner from the first statement on: whoever of the two makes a table, the owner has it.
-    db.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(owner), sql.Identifier(role)))
-    db.execute(sql.SQL("ALTER ROLE {} SET role = {}").format(sql.Identifier(role), sql.Literal(owner)))

@@ -113,6 +113,10 @@ class KvStore:
         """See `SecretStore.destroy`."""
         self._versions("destroy", path, versions)
 
+    def forget(self, path: str) -> None:
+        """See `SecretStore.forget`."""
+        _yes(self._exchange("DELETE", "metadata", path), path)
+
     def metadata(self, path: str) -> Metadata:
         """See `SecretStore.metadata`."""
         found = _read(_yes(self._exchange("GET", "metadata", path), path), _Path)

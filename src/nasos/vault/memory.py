@@ -99,6 +99,11 @@ class MemoryStore:
         """See `SecretStore.destroy`."""
         self._change(path, versions, lambda facts: replace(facts, destroyed=True))
 
+    def forget(self, path: str) -> None:
+        """See `SecretStore.forget`."""
+        with self._lock:
+            self._paths.pop(secret_path(path), None)
+
     def metadata(self, path: str) -> Metadata:
         """See `SecretStore.metadata`."""
         with self._lock:

@@ -94,6 +94,9 @@ class SecretStore(Protocol):
     def destroy(self, path: str, versions: Sequence[int]) -> None:
         """Remove the values of versions for good."""
 
+    def forget(self, path: str) -> None:
+        """Remove a path with all its versions; an unknown one is nothing to do. The next write is version 1."""
+
     def metadata(self, path: str) -> Metadata:
         """What is known of a path.
 

@@ -1,0 +1,142 @@
+"""PostgreSQL passwords: two roles that take turns, or one.
+
+Rules:
+
+* Alternating (the default): the new password goes to the role that is idle, so both work until the old one is retired.
+  The single role is for databases where a second one is not allowed: between the change and its promotion, a few
+  milliseconds, a new connection with the stored password is refused.
+* Statements run under an advisory lock of the unit's, and the fence is asked inside it: a rotator that was paused
+  cannot bring a retired password back.
+* Only idle sessions of the old role are ended: one inside a transaction would take the bot with it (measured,
+  freqtrade 2026.9). A role counts as retired when it cannot log in and no session of it is left.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import psycopg
+from psycopg import sql
+
+from nasos.database import Endpoint, Login, act_as_owner, can_login, connect, set_password
+from nasos.errors import CandidateRejected, RotationError
+from nasos.rotation.journal import Fields
+from nasos.rotation.rotator import Fence
+from nasos.secret import Secret
+
+DRAIN_SECONDS: Final = 10.0
+"""Patience with sessions that are inside a transaction when their role is retired."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlternatingRoles:
+    """A `Rotator` for ``<database>_a`` and ``<database>_b``, which take turns as members of ``<database>_owner``."""
+
+    server: Endpoint
+    admin: Login
+    database: str
+
+    def create(self, current: Fields) -> Fields:
+        """See `Rotator.create`."""
+        turn = "b" if current["role"] == Secret("a") else "a"
+        return {
+            **current, "username": Secret(f"{self.database}_{turn}"), "role": Secret(turn), "password": Secret.random()
+        }  # fmt: skip
+
+    def revive(self, current: Fields, old: Fields) -> Fields:
+        """See `Rotator.revive`: the old password, on whichever role is idle."""
+        return {**self.create(current), "password": old["password"]}
+
+    def set(self, candidate: Fields, fence: Fence) -> None:
+        """See `Rotator.set`."""
+        login = self._login(candidate)
+        if can_login(self.server, login):
+            return
+        with self._locked() as db:
+            fence()
+            try:
+                _member(db, login.username, f"{self.database}_owner")
+                set_password(db, login)
+            except psycopg.Error as error:
+                if isinstance(error, psycopg.OperationalError):
+                    raise
+                raise CandidateRejected(f"PostgreSQL refused a new password for {login.username}") from None
+
+    def test(self, candidate: Fields) -> str:
+        """See `Rotator.test`: log in, act as the owner, and lack no right on a table of his."""
+        login, owner = self._login(candidate), f"{self.database}_owner"
+        if not can_login(self.server, login):
+            raise CandidateRejected(f"{login.username} cannot log in with its new password")
+        with connect(self.server, login) as db:
+            acting = str((db.execute("SELECT current_user").fetchone() or ("",))[0])
+            lacking = db.execute(
+                "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
+                " AND NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')"
+                " AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))"
+            ).fetchone()
+        if acting != owner:
+            raise CandidateRejected(f"{login.username} acts as {acting}, not as {owner}")
+        if lacking:
+            raise CandidateRejected(f"{login.username} may not use the table {lacking[0]}")
+        return f"{login.username} logs in and acts as {owner}"
+
+    def in_use(self, old: Fields) -> int:
+        """See `Rotator.in_use`."""
+        with connect(self.server, self.admin) as db:
+            return _sessions(db, old["username"].reveal())
+
+    def revoke(self, old: Fields, kept: Fields, fence: Fence) -> str:
+        """See `Rotator.revoke`."""
+        login = self._login(old)
+        if old["username"] != kept["username"]:
+            self._retire(login.username, fence)
+        if can_login(self.server, login):
+            raise RotationError(f"{login.username} still logs in with a password that was replaced")
+        return f"{login.username}: the old password is refused"
+
+    def _retire(self, role: str, fence: Fence) -> None:
+        with self._locked() as db:
+            fence()
+            if db.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone():
+                db.execute(sql.SQL("ALTER ROLE {} NOLOGIN PASSWORD NULL").format(sql.Identifier(role)))
+            deadline = time.monotonic() + DRAIN_SECONDS
+            while left := _end_idle(db, role):
+                if time.monotonic() > deadline:
+                    raise RotationError(
+                        f"{left} sessions of {role} are inside a transaction and were not ended",
+                        "nasos rotate resume",
+                    )
+                time.sleep(0.05)
+
+    @contextmanager
+    def _locked(self) -> Iterator[psycopg.Connection]:
+        with connect(self.server, self.admin) as db:
+            # Ends with the session, however that ends; a paused rotator must not hold the next one up for ever.
+            db.execute("SET lock_timeout = '10s'")
+            db.execute("SELECT pg_advisory_lock(hashtext('nasos rotation'), hashtext(%s))", (self.database,))
+            yield db
+
+    def _login(self, fields: Fields) -> Login:
+        return Login(fields["username"].reveal(), fields["password"], self.database)
+
+
+def _member(db: psycopg.Connection, role: str, owner: str) -> None:
+    """A role that was dropped by hand is made again: without it nothing would ever rotate."""
+    if not db.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone():
+        db.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
+    act_as_owner(db, role, owner)
+
+
+def _sessions(db: psycopg.Connection, role: str) -> int:
+    found = db.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = %s", (role,)).fetchone()
+    return int(found[0]) if found else 0
+
+
+def _end_idle(db: psycopg.Connection, role: str) -> int:
+    """End what is idle; return how many sessions are left."""
+    db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s AND state = 'idle'", (role,))
+    return _sessions(db, role)

@@ -1,0 +1,100 @@
+"""The seams of a rotation: what changes a credential at its target, and who uses it.
+
+Rules: every method may be called again after a crash anywhere inside it, and asks first whether it is done. A target
+that says no to a candidate raises `CandidateRejected`; one that cannot be asked raises any other `Error`, and the step
+is done again later. What has a side effect calls ``fence`` first, inside the target's own lock where it has one:
+a rotator that was paused and replaced must not act on what it believed before.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from nasos.rotation.journal import Fields
+
+Fence: TypeAlias = Callable[[], None]
+"""Raises when this rotator may not act any more."""
+
+
+class Rotator(Protocol):
+    """How one kind of secret is replaced."""
+
+    def create(self, current: Fields) -> Fields:
+        """A candidate to follow ``current``; nothing outside changes."""
+
+    def revive(self, current: Fields, old: Fields) -> Fields:
+        """A candidate that brings an ``old`` version back beside ``current``."""
+
+    def set(self, candidate: Fields, fence: Fence) -> None:
+        """Make the target accept the candidate; what is current stays valid where the target can hold two.
+
+        Raises:
+            CandidateRejected: The target does not want it.
+        """
+
+    def test(self, candidate: Fields) -> str:
+        """Use the candidate as its consumer will; return what was proven.
+
+        Raises:
+            CandidateRejected: It does not work, or lacks a right.
+        """
+
+    def in_use(self, old: Fields) -> int:
+        """How many sessions still live on ``old``; 0 where that cannot be told."""
+
+    def revoke(self, old: Fields, kept: Fields, fence: Fence) -> str:
+        """End ``old`` without touching ``kept``, and prove it refused; return the proof.
+
+        Raises:
+            RotationError: It could not be proven dead (yet).
+        """
+
+
+class Sight(enum.StrEnum):
+    """How a consumer is seen."""
+
+    CONFIRMED = "confirmed"
+    """It works with what is current."""
+    ABSENT = "absent"
+    """It does not run; at its next start it reads what is current then."""
+    WAITING = "waiting"
+    """Not seen with it yet."""
+    BROKEN = "broken"
+    """It fails with it."""
+
+
+class Consumer(Protocol):
+    """Who uses a secret."""
+
+    @property
+    def name(self) -> str:
+        """For people."""
+
+    def deliver(self) -> None:
+        """Tell it that there is something new; never fails, for it looks by itself, too."""
+
+    def look(self, current: Mapping[str, Fields]) -> Sight:
+        """Whether it works with what is current: the unit's secrets by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One secret of a unit and how it is replaced."""
+
+    name: str
+    """Its path below ``nasos/``."""
+    rotator: Rotator
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Secrets that are replaced together, with one point to go back to."""
+
+    name: str
+    parts: tuple[Part, ...]
+    consumers: tuple[Consumer, ...] = ()
+    overlap: float = 60.0
+    """Seconds within which the consumers must be seen with the new one."""
