@@ -14,6 +14,7 @@ The house, top to bottom; a line may import the lines below it (import-linter ke
 ``settings``    nasos.toml, .env and the environment: the only reader of ``os.environ``
 ``finding``     a judgement with id, severity, evidence, why and fix
 ``compress``    closed files made small
+``disk``        room on the file systems that we write to
 ``files``       every byte on disk goes through here
 ``secret``      a value that cannot be printed
 ``errors``      what happened, and what to type next

@@ -16,6 +16,18 @@ from nasos.checks.registry import GROUPS, select
 from nasos.checks.report import exit_code, summary, text
 from nasos.checks.rule import Rule
 from nasos.checks.runner import run
-from nasos.checks.target import Ports, Process, Target
+from nasos.checks.target import Housekeeping, Ports, Process, Target
 
-__all__ = ["GROUPS", "Ports", "Process", "Rule", "Target", "exit_code", "run", "select", "summary", "text"]
+__all__ = [
+    "GROUPS",
+    "Housekeeping",
+    "Ports",
+    "Process",
+    "Rule",
+    "Target",
+    "exit_code",
+    "run",
+    "select",
+    "summary",
+    "text",
+]

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Final
 
+from nasos.checks import disk
 from nasos.checks.rule import Failed, Passed, Skipped, Verdict, rule
 from nasos.checks.target import Process, Target
 from nasos.finding import Severity
@@ -119,4 +120,4 @@ def _named(processes: list[Process]) -> str:
     return ", ".join(f"{each.name} (pid {each.pid})" for each in processes)
 
 
-RULES: Final = (swap, core_dumps, internal_ports)
+RULES: Final = (swap, core_dumps, internal_ports, *disk.RULES)

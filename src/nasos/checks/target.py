@@ -32,6 +32,17 @@ class Process:
     pid: int
 
 
+@dataclass(frozen=True, slots=True)
+class Housekeeping:
+    """What the program that rotates logs last said."""
+
+    age_seconds: float
+    """Since its newest round."""
+    troubles: tuple[str, ...]
+    """What it could not do then."""
+    confined: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """One stack, as far as it exists."""
@@ -59,6 +70,15 @@ class Target:
     """The stack's own programs that run, with all their children."""
     owners: Mapping[str, int] = field(default_factory=dict)
     """Program -> uid that runs it, when each has its own (the stack was made by root)."""
+
+    writes: tuple[Path, ...] = ()
+    """Directories that the stack writes to: the two audit logs' first."""
+    ballast_bytes: int = 0
+    """Held back on each disk."""
+    housekeeping: Housekeeping | None = None
+    """None when it never finished a round."""
+    other_disks: tuple[Path, ...] = ()
+    """Where file systems on other disks than the state directory's are mounted."""
 
     @property
     def ca_file(self) -> Path:

@@ -87,7 +87,9 @@ def run(arguments: Sequence[str]) -> int:
         report(Error("interrupted", "run the same command again; it goes on where it stopped"))
         return 130
     except Error as error:
-        report(error)
+        from nasos.cli.diagnosis import explained
+
+        report(explained(error))
         return error.exit_code
     except (BrokenPipeError, SystemExit):
         # Here click exits by itself for a broken pipe only, with 1, which would read as "findings".

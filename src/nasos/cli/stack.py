@@ -59,14 +59,23 @@ def status(context: click.Context, as_json: bool) -> None:  # noqa: FBT001  clic
     from nasos.stack.embedded import status as ask
 
     stack = Stack.existing(load())
-    programs = ask(stack)
+    programs, disks = ask(stack), stack.disks()
     if as_json:
-        document({"address": stack.address, "healthy": all(p.healthy for p in programs), "programs": programs})
+        document(
+            {
+                "address": stack.address,
+                "healthy": all(p.healthy for p in programs),
+                "programs": programs,
+                "disks": disks,
+            }
+        )
     else:
         for program in programs:
             mark = click.style("✓", fg="green") if program.healthy else click.style("✗", fg="red")
             pid = f"pid {program.pid}" if program.pid else ""
             say(f"{mark} {program.name:12} {program.state:9} {pid:12} {program.evidence}")
+        for disk in disks:
+            say(f"  {disk.path}: {disk.text}")
         say(f"\n  {stack.address}")
         for hint in dict.fromkeys(program.hint for program in programs if program.hint):
             note(f"nasos: hint: {hint}")

@@ -8,15 +8,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from nasos.checks import Ports, Process, Target
+from nasos.checks import Housekeeping, Ports, Process, Target
 from nasos.cli.context import service_connection
 from nasos.errors import SettingsError
 from nasos.settings import Settings, VaultConnection
 from nasos.stack.home import Home, Record
+from nasos.stack.housekeeping import clock, state
+from nasos.stack.housekeeping.duties import audit_files
 from nasos.stack.recorded import recorded_pid
 from nasos.stack.users import SERVICES, Users
 
 PROGRAMS: Final = ("vault", "postgres", "exchange", "bot", "nginx", "housekeeping", "supervisord")
+MOUNTS: Final = Path("/proc/self/mounts")
+LASTING: Final = ("ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "bcachefs")
+"""File systems that keep what is written, and on which a log may grow."""
 
 
 def target(settings: Settings) -> Target:
@@ -37,6 +42,10 @@ def target(settings: Settings) -> Target:
         cloudflare=settings.cloudflare,
         processes=tuple(_processes(home)) if record else (),
         owners=_owners(home),
+        writes=_writes(home, settings) if record else (),
+        ballast_bytes=settings.housekeeping.ballast_mb << 20,
+        housekeeping=_housekeeping(home),
+        other_disks=other_disks(settings.home) if record else (),
     )
 
 
@@ -50,6 +59,33 @@ def _vault(settings: Settings) -> VaultConnection | None:
         return service_connection(settings, "checker")
     except SettingsError:
         return None
+
+
+def _writes(home: Home, settings: Settings) -> tuple[Path, ...]:
+    audit = [path.parent for path in audit_files(home, settings)]
+    return (*audit, home.ledger.parent, home.root / "vault" / "data", home.root / "postgres")
+
+
+def _housekeeping(home: Home) -> Housekeeping | None:
+    known = state.read(home.run("housekeeping"))
+    if known is None:
+        return None
+    age = clock.passed(known.moment, clock.read(datetime.now(UTC), clock.boot()))
+    return Housekeeping(age, tuple(f"{each.what}: {each.message}" for each in known.troubles), bool(known.confined))
+
+
+def other_disks(home: Path, mounts: Path = MOUNTS) -> tuple[Path, ...]:
+    """Where file systems are mounted, writable and lasting, on another device than the state directory's (fstab(5))."""
+    found = []
+    own = next(path for path in (home, *home.parents) if path.exists()).stat().st_dev
+    for line in mounts.read_text().splitlines():
+        source, place, kind, options = line.split()[:4]
+        path = Path(place.encode("latin-1", "backslashreplace").decode("unicode_escape"))
+        lasting = kind in LASTING and source.startswith("/dev/") and not source.startswith("/dev/loop")
+        boots = path.is_relative_to("/boot") or path.is_relative_to("/efi")
+        if lasting and not boots and "rw" in options.split(",") and path.is_dir() and path.stat().st_dev != own:
+            found.append(path)
+    return tuple(found)
 
 
 def _owners(home: Home) -> dict[str, int]:

@@ -20,7 +20,8 @@ from nasos.settings import Settings
 from nasos.stack import demo_exchange
 from nasos.stack.certificates import issue
 from nasos.stack.embedded import Stack
-from nasos.stack.home import require_spellable
+from nasos.stack.home import Home, require_own, require_spellable
+from nasos.stack.housekeeping.duties import audit_files, second_device
 from nasos.stack.users import Users
 from nasos.vault import VaultClient
 from nasos.vault.server import ServerConfig, make_unseal_key, render_config
@@ -74,13 +75,32 @@ def write_before_start(stack: Stack) -> None:
         data_dir=home.root / "vault" / "data",
         tls_cert=home.tls / "vault.pem",
         tls_key=home.tls / "vault.key",
-        audit_files=(home.root / "audit" / "primary" / "audit.log", home.root / "audit" / "second" / "audit.log"),
+        audit_files=audit_files(home, settings),
+        second_device=second_device(settings),
         unseal_key=key,
     )
+    _prepare_second_audit(home, settings)
     private_directory(config.data_dir, users.uid("vault"))
     path = home.root / "vault" / "config.hcl"
     _require_same_seal(path, config)
     atomic_write(path, render_config(config).encode(), owner=users.uid("vault"))
+
+
+def _prepare_second_audit(home: Home, settings: Settings) -> None:
+    """The directory of the second audit log; on another disk, or it would be worth nothing."""
+    directory = audit_files(home, settings)[1].parent
+    if settings.housekeeping.second_audit_dir is None:
+        return
+    require_spellable(directory, "second_audit_dir")
+    if not directory.is_absolute() or not directory.parent.is_dir():
+        raise StackError(f"second_audit_dir is {directory}, whose parent is no directory", "is its disk mounted?")
+    if directory.parent.stat().st_dev == home.root.stat().st_dev:
+        raise StackError(
+            f"second_audit_dir {directory} lies on the same file system as {home.root}",
+            'is its disk mounted? else take the line out of nasos.toml: "df" shows the disks',
+        )
+    require_own(directory, home.users.uid("vault"), "audit.log")
+    private_directory(directory, home.users.uid("vault"))
 
 
 def _require_same_seal(old: Path, config: ServerConfig) -> None:

@@ -8,12 +8,15 @@ from pathlib import Path
 import msgspec
 
 from nasos.bot.poke import poking
+from nasos.disk import ROOM_HINT, fullness
 from nasos.errors import Error, ProgramFailed, StackError, VaultError
 from nasos.ledger import Ledger
 from nasos.settings import AppRole, Settings, VaultConnection
 from nasos.stack import health, postgres
 from nasos.stack.home import Home, Record
-from nasos.stack.housekeeping.report import proven
+from nasos.stack.housekeeping.duties import audit_files
+from nasos.stack.housekeeping.report import DiskStatus, proven
+from nasos.stack.housekeeping.report import disks as disk_status
 from nasos.stack.ports import Ports
 from nasos.stack.programs import wanted
 from nasos.stack.recorded import recorded_pid
@@ -99,7 +102,7 @@ class Stack:
             return health.bot(self.ports.bot, api["username"].reveal(), api["password"])()
 
         known: dict[str, health.Probe] = {
-            "vault": health.vault(vault),
+            "vault": self._with_its_disk(health.vault(vault)),
             "exchange": health.exchange(self.ports.exchange),
             "postgres": database,
             "bot": bot,
@@ -109,6 +112,30 @@ class Stack:
         }
         known["housekeeping"] = lambda: proven(self.home.run("housekeeping"))
         return {program: known[program] for program in wanted(self.settings)}
+
+    def _with_its_disk(self, probe: health.Probe) -> health.Probe:
+        """A Vault that cannot write its audit log answers 500 to everything: say that instead."""
+
+        def told() -> str:
+            try:
+                return probe()
+            except VaultError as error:
+                full = fullness(self.places)
+                if full is None:
+                    raise
+                raise ProgramFailed(f"{full}: {error.message}", ROOM_HINT) from None
+
+        return told
+
+    @property
+    def places(self) -> list[Path]:
+        """Directories that must have room: on one disk, or on several."""
+        audit = [path.parent for path in audit_files(self.home, self.settings)]
+        return [*audit, self.home.ledger.parent, self.home.root / "vault" / "data", self.home.root / "postgres"]
+
+    def disks(self) -> list[DiskStatus]:
+        """Every file system that the stack writes to."""
+        return disk_status(self.home.run("housekeeping"), self.places)
 
     def ledger(self) -> Ledger:
         """The operator's events."""

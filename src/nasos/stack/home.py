@@ -161,20 +161,27 @@ class Home:
         if settings.key_dir is None:
             private_directory(path.parent.parent, mode=0o711 if self.users.separate else 0o700)
         elif path.parent.is_dir():
-            _require_own(path.parent, os.geteuid() if owner is None else owner)
+            require_own(path.parent, owner, "unseal.key")
         private_directory(path.parent, owner)
         return path
 
 
-def _require_own(directory: Path, owner: int) -> None:
-    """Somebody's home, or /etc, must not become private to Vault because it was named as the key's directory."""
+def require_own(directory: Path, owner: int | None, name: str) -> None:
+    """Somebody's home, or /etc, must not become private to Vault because it was named as the place of file ``name``.
+
+    Raises:
+        StackError: The directory holds other things.
+    """
+    if not directory.is_dir():
+        return
     status = directory.stat()
-    private = status.st_uid == owner and not status.st_mode & 0o077
-    others = {entry.name for entry in directory.iterdir()} - {"unseal.key", ".unseal.key.new"}
-    if others and not (private and (directory / "unseal.key").exists()):
+    private = status.st_uid == (os.geteuid() if owner is None else owner) and not status.st_mode & 0o077
+    others = {entry.name for entry in directory.iterdir()} - {name, f".{name}.new"}
+    if others and not (private and (directory / name).exists()):
+        what = "the unseal key" if name == "unseal.key" else name
         raise StackError(
-            f"{directory} holds other things ({min(others)}); the unseal key needs a directory of its own",
-            f"NASOS_KEY_DIR={directory / 'nasos'}",
+            f"{directory} holds other things ({min(others)}); {what} needs a directory of its own",
+            f"NASOS_KEY_DIR={directory / 'nasos'}" if name == "unseal.key" else f"{directory / 'nasos'}",
         )
 
 

@@ -36,6 +36,9 @@ class ServerConfig:
     tls_key: Path
     audit_files: tuple[Path, Path]
     """The two logs; their directories exist (the server would make them with the file's mode)."""
+    second_device: str = "second"
+    """Name of the second device; another one for another path: a server whose device of the same name has moved never
+    becomes active (measured, OpenBao 2.7.2)."""
     unseal_key: Path | None
     """Key file of the static seal; None: Shamir, a person unseals after each start."""
     node_id: str = "nasos"
@@ -59,6 +62,7 @@ def render_config(config: ServerConfig) -> str:
         max_request_size=config.max_request_size,
         seal=_seal(config.unseal_key),
         audit_primary=_quoted(config.audit_files[0]),
+        second_device=config.second_device,
         audit_second=_quoted(config.audit_files[1]),
     )
 
@@ -144,7 +148,7 @@ audit "file" "primary" {{
   }}
 }}
 
-audit "file" "second" {{
+audit "file" "{second_device}" {{
   options {{
     file_path            = {audit_second}
     mode                 = "0600"

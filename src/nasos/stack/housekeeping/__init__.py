@@ -4,11 +4,12 @@
 ``duties``      what this stack has to be kept in order: its logs, its disks
 ``archives``    names of what was put aside, and what of it has to go; pure
 ``rotate``      put a log aside, wait until its writer let go of it, compress it
-``disk``        room on a file system; how it shrinks, and how many days that leaves
+``forecast``    how the room on a disk shrinks, and how many days that leaves; pure
 ``ballast``     space held back, given up when a disk is full, taken again later
 ``clock``       time that goes on while the machine's clock jumps
 ``state``       what the program knows, for ``nasos status`` and ``nasos check``
 ``rounds``      one round after the other: the loop
+``report``      what it has to say, for ``nasos status``
 ==============  ==========================================================================
 
 Who it is: the operator's own user, or root where every service has a user of its own. It confines itself with Landlock

@@ -12,8 +12,8 @@ import os
 from pathlib import Path
 from typing import Final
 
+from nasos.disk import Room, low
 from nasos.files import PRIVATE
-from nasos.stack.housekeeping.disk import Room, low
 
 NAME: Final = "ballast"
 

@@ -5,6 +5,7 @@ Rules: no secret in it, and nothing that would have to be looked up: the program
 
 from __future__ import annotations
 
+import hashlib
 import pwd
 import signal
 from collections.abc import Iterator
@@ -85,6 +86,12 @@ def audit_files(home: Home, settings: Settings) -> tuple[Path, Path]:
     chosen = settings.housekeeping.second_audit_dir
     second = Path(chosen).expanduser() if chosen else home.root / "audit" / "second"
     return home.root / "audit" / "primary" / "audit.log", second / "audit.log"
+
+
+def second_device(settings: Settings) -> str:
+    """Name of the second audit device: it follows its path, which a device of that name may never change."""
+    chosen = settings.housekeeping.second_audit_dir
+    return f"second-{hashlib.sha256(chosen.encode()).hexdigest()[:8]}" if chosen else "second"
 
 
 def _logs(home: Home, settings: Settings) -> Iterator[Log]:

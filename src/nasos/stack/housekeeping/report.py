@@ -11,9 +11,11 @@ from typing import Final
 
 import msgspec
 
+from nasos import disk
+from nasos.disk import MB, Room
 from nasos.errors import ProgramFailed
-from nasos.stack.housekeeping import ballast, clock, disk, state
-from nasos.stack.housekeeping.disk import MB, Forecast, Room
+from nasos.stack.housekeeping import ballast, clock, forecast, state
+from nasos.stack.housekeeping.forecast import Forecast
 from nasos.stack.housekeeping.state import State
 
 STALE_SECONDS: Final = 120.0
@@ -42,9 +44,7 @@ class DiskStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     def _growth(self) -> str:
         if self.bytes_per_day is None:
-            return (
-                f"days left: cannot be told yet ({self.measured_hours:.1f} h of {disk.LEAST_HOURS:.0f} h were measured)"
-            )
+            return f"days left: cannot be told before {forecast.LEAST_HOURS:.0f} h were measured"
         audit = f"audit {_amount(self.audit_bytes_per_day or 0)} a day"
         if self.days_left is None:
             return f"it does not fill up; {audit}"
@@ -85,7 +85,7 @@ def disks(own: Path, others: list[Path]) -> list[DiskStatus]:
 def _status(room: Room, known: State | None) -> DiskStatus:
     samples = known.samples.get(str(room.path), []) if known else []
     held = ballast.held(room.path / ballast.NAME)
-    seen = disk.forecast(samples, room.free + held) if samples else Forecast(hours=0.0)
+    seen = forecast.forecast(samples, room.free + held) if samples else Forecast(hours=0.0)
     return DiskStatus(
         path=str(room.path),
         free_bytes=room.free,

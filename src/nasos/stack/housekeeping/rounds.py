@@ -12,12 +12,14 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
+from nasos import disk
+from nasos.disk import Room
 from nasos.errors import Error
 from nasos.ledger import Outcome
-from nasos.stack.housekeeping import ballast, clock, disk, rotate
+from nasos.stack.housekeeping import ballast, clock, forecast, rotate
 from nasos.stack.housekeeping.clock import Moment
-from nasos.stack.housekeeping.disk import Room, Sample
 from nasos.stack.housekeeping.duties import Duties, Log
+from nasos.stack.housekeeping.forecast import Sample
 from nasos.stack.housekeeping.rotate import Tell, acting_as
 from nasos.stack.housekeeping.state import State, Trouble
 
@@ -118,7 +120,7 @@ class Rounds:
                 continue
             growing = sum(each for log, each in sizes.items() if log.path.parent.stat().st_dev == room.device)
             free = room.free + ballast.held(room.path / ballast.NAME) + growing
-            self.state.samples[str(room.path)] = disk.kept(
+            self.state.samples[str(room.path)] = forecast.kept(
                 [*history, Sample(hours=self.state.hours, room=free, written=written)]
             )
 

@@ -13,7 +13,7 @@ import msgspec
 from nasos.errors import FileRefused
 from nasos.files import atomic_write
 from nasos.stack.housekeeping.clock import Moment
-from nasos.stack.housekeeping.disk import Sample
+from nasos.stack.housekeeping.forecast import Sample
 
 FILE: Final = "state.json"
 _LARGEST: Final = 1 << 20
