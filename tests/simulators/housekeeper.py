@@ -24,7 +24,7 @@ def main(duties: Duties, pids: dict[str, int]) -> None:
             os.kill(pids[program], number)
 
     ledger, boot = Ledger(duties.home / "ledger" / "events.jsonl", "housekeeping"), clock.boot()
-    known = state.State(moment=clock.read(datetime.now(UTC), boot), confined=0)
+    known = state.read(duties.disks[0]) or state.State(moment=clock.read(datetime.now(UTC), boot), confined=0)
 
     def record(target: str, outcome: Outcome, detail: dict[str, str]) -> None:
         ledger.append("host.disk", target, outcome, detail)
