@@ -33,7 +33,7 @@ def compress(path: Path) -> Path:
         FileRefused: It cannot be read, or there is no room; the plain file still stands.
         PlatformUnsupported: This Python has no zstd.
     """
-    zstd, target = _zstd(), path.with_name(path.name + SUFFIX)
+    zstd, target = library(), path.with_name(path.name + SUFFIX)
     temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}.tmp")
     try:
         with path.open("rb") as plain:
@@ -72,7 +72,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         with path.open("rb") as plain:
             yield plain
         return
-    zstd = _zstd()
+    zstd = library()
     try:
         with zstd.open(path, "rb") as packed:
             yield packed
@@ -80,7 +80,12 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         raise FileRefused(f"{path} is damaged: it cannot be unpacked", f"zstd --test {path}") from None
 
 
-def _zstd() -> ModuleType:
+def library() -> ModuleType:
+    """The zstd module of this Python, imported on first use.
+
+    Raises:
+        PlatformUnsupported: It has none.
+    """
     import sys
 
     try:

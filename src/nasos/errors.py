@@ -36,7 +36,8 @@ the border where it enters. The exit code travels with the error (0 clean, 1 fin
     │   └── LeaseLost               another rotator has taken over
     ├── StackError              3
     │   ├── PortTaken               names who holds it, where it can be told
-    │   └── ProgramFailed           a supervised program did not become healthy
+    │   ├── ProgramFailed           a supervised program did not become healthy
+    │   └── BackupRefused           a backup file is damaged, foreign, or does not fit here
     └── LedgerError             3
 """
 
@@ -191,6 +192,10 @@ class PortTaken(StackError):
 
 class ProgramFailed(StackError):
     """A supervised program did not become healthy."""
+
+
+class BackupRefused(StackError):
+    """A backup file is damaged, foreign, or does not fit here; nothing was changed."""
 
 
 class LedgerError(Error):

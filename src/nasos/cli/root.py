@@ -24,6 +24,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "tls": ("nasos.cli.tls", "Certificates of the stack."),
     "check": ("nasos.cli.check", "The security test: what is wrong, why it matters, how to mend it."),
     "rotate": ("nasos.cli.rotate", "Rotate secrets."),
+    "backup": ("nasos.cli.backup", "Make and verify an encrypted backup of the whole stack."),
+    "restore": ("nasos.cli.backup", "Bring a stack back from a backup."),
     "ledger": ("nasos.cli.ledger", "Show and verify the security events."),
 }
 """Command name -> module that defines it (as an attribute of that name), and its line of help."""

