@@ -10,7 +10,11 @@ Rules:
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
+import hmac
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +27,8 @@ from nasos.errors import DatabaseError
 from nasos.secret import Secret
 
 CONNECT_SECONDS: Final = 5
+
+_VERIFIER: Final = re.compile(r"SCRAM-SHA-256\$(\d+):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+):[A-Za-z0-9+/=]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +113,14 @@ def act_as_owner(db: psycopg.Connection, role: str, owner: str) -> None:
     """Make ``role`` a member that acts as ``owner`` from the first statement on: whoever makes a table, he has it."""
     db.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(owner), sql.Identifier(role)))
     db.execute(sql.SQL("ALTER ROLE {} SET role = {}").format(sql.Identifier(role), sql.Literal(owner)))
+
+
+def verifies(verifier: str, password: Secret) -> bool:
+    """Whether a stored verifier (RFC 5803) is that of this password."""
+    match = _VERIFIER.fullmatch(verifier)
+    if match is None:
+        return False
+    rounds, salt, stored = int(match[1]), base64.b64decode(match[2]), base64.b64decode(match[3])
+    salted = hashlib.pbkdf2_hmac("sha256", password.reveal().encode(), salt, rounds)
+    key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    return hmac.compare_digest(key, stored)

@@ -26,6 +26,11 @@ NOT_RUN = {
         "needs a network",
         "a test that runs the tests",
     ],
+    "docs/backup.md": [
+        "it asks at a terminal",
+        "cron's own format",
+        "it replaces the stack that the other pages are tested on",
+    ],
     "docs/run.md": ["the stack's bot runs already, and the programs are yours"],
     "docs/secret.md": [
         "it asks at a terminal",

@@ -72,6 +72,7 @@ MAP: Final = (
     Listed("bot", PASSAGE),
     Listed("bot/*", 0o700, "bot"),
     Listed("bot/*/base.json", 0o600, "bot"),
+    Listed("backup.json", 0o600),
     Listed("run", PASSAGE),
     Listed("run/*", 0o700, "*"),
     Listed("run/housekeeping/state.json", 0o600),

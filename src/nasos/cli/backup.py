@@ -31,14 +31,18 @@ if TYPE_CHECKING:
 class _Backup(click.Group):
     """A group whose first argument may also be a file: ``nasos backup FILE`` is ``nasos backup create FILE``."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put the usual subcommand in front, where there is none."""
-        if args and args[0] not in (*self.commands, "-h", "--help"):
-            args = ["create", *args]
-        return super().parse_args(ctx, args)
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The subcommand; the usual one where there is none."""
+        if args[0] in self.commands:
+            return super().resolve_command(ctx, args)
+        return "create", self.commands["create"], args
 
 
-@click.group(cls=_Backup, subcommand_metavar="FILE | COMMAND [ARGS]...")
+@click.group(
+    cls=_Backup, subcommand_metavar="FILE | COMMAND [ARGS]...", context_settings={"ignore_unknown_options": True}
+)
 def backup() -> None:
     """Make a backup of the running stack: nasos backup FILE.
 
@@ -106,6 +110,20 @@ def verify(file: Path, identity: Path | None, unseal_key: str | None, *, as_json
         f"{len(manifest.parts)} parts, {manifest.size:,} bytes")  # fmt: skip
     if not unseal_key and manifest.seal == "static":
         note("who made it was not checked: --unseal-key FILE does that, and proves that the key fits")
+
+
+@backup.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def keygen(file: Path) -> None:
+    """Make an age key in FILE (0600) and print its recipient; keep FILE where the backups are not."""
+    from nasos.files import atomic_write
+    from nasos.stack.backup.encryption import new_identity
+
+    if file.exists() or file.is_symlink():
+        raise UsageError(f"{file} is there already", "another name: whatever was encrypted to that key needs it")
+    text, recipient = new_identity()
+    atomic_write(file.absolute(), text.reveal().encode())
+    say(recipient)
 
 
 @click.command()

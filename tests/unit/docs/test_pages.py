@@ -200,6 +200,7 @@ def test_every_file_with_a_secret_is_listed_with_its_mode() -> None:
     """docs/stack.md and the check of modes and owners know the same private files; the rest of them hold no secret."""
     without_secret = {"vault/config.hcl", "bot/*/base.json", "log/*.log*", "ledger/events*", "run/bot/events*"}
     without_secret |= {"audit/*/audit.log-*", "run/housekeeping/state.json", "run/housekeeping/ballast"}
+    without_secret |= {"backup.json"}
     expected = {line.pattern for line in MAP if line.mode == 0o600} - without_secret
     rows = documents.listed_files()
     assert {row.pattern for row in rows} == expected
@@ -213,9 +214,9 @@ def test_the_architecture_names_every_event_and_no_other() -> None:
     for path in (PROJECT / "src").rglob("*.py"):
         if "checks" not in path.parts:
             written |= set(
-                re.findall(r'"((?:vault|secret|stack|postgres|bot|tls|ledger|host)\.[a-z-]+)"', path.read_text())
+                re.findall(r'"((?:vault|secret|stack|postgres|bot|tls|ledger|host|backup)\.[a-z-]+)"', path.read_text())
             )
-    files = {"vault.pem", "vault.key", "stack.json", "postgres.pem", "postgres.key"}
+    files = {"vault.pem", "vault.key", "stack.json", "postgres.pem", "postgres.key", "postgres.log", "backup.json"}
     assert set(re.findall(r"`([a-z]+\.[a-z-]+)`", page)) == written - files
 
 

@@ -7,26 +7,20 @@ only. A logical dump comes back into any later PostgreSQL; a copy of the data di
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import os
-import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Final
 
+from nasos.database import Login, connect, verifies
 from nasos.errors import DatabaseError
 from nasos.files import PRIVATE_DIR, anonymous_file
-from nasos.secret import Secret
 from nasos.settings import child_environment
 from nasos.stack.backup.files import described
 from nasos.stack.backup.manifest import DATABASES, ROLES, Part
 from nasos.stack.binaries import find
-from nasos.stack.postgres import Login, Server, connect
-
-_VERIFIER: Final = re.compile(r"SCRAM-SHA-256\$(\d+):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+):[A-Za-z0-9+/=]+")
+from nasos.stack.postgres import Server
 
 _OWN: Final = "postgres"
 """The database that every cluster has."""
@@ -75,17 +69,6 @@ def restore(server: Server, admin: Login, parts: Path, listed: Sequence[Part]) -
     start = f"ALTER ROLE {admin.username} WITH ".encode()
     line = next((line.decode() for line in before.splitlines() if line.startswith(start)), "")
     return verifies(line.rpartition(" PASSWORD '")[2].rstrip("';"), admin.password)
-
-
-def verifies(verifier: str, password: Secret) -> bool:
-    """Whether a SCRAM verifier (RFC 5803, as PostgreSQL stores it) is that of this password."""
-    match = _VERIFIER.fullmatch(verifier)
-    if match is None:
-        return False
-    rounds, salt, stored = int(match[1]), base64.b64decode(match[2]), base64.b64decode(match[3])
-    salted = hashlib.pbkdf2_hmac("sha256", password.reveal().encode(), salt, rounds)
-    key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
-    return hmac.compare_digest(key, stored)
 
 
 def _without(roles: bytes, admin: str) -> bytes:

@@ -163,6 +163,13 @@ def _identities(age: ModuleType, by: Identities) -> list[object]:
     return found
 
 
+def new_identity() -> tuple[Secret, str]:
+    """The text of a new identity file, and its recipient."""
+    identity = library().x25519.Identity.generate()
+    recipient = str(identity.to_public())
+    return Secret(f"# public key: {recipient}\n{identity}\n"), recipient
+
+
 def library() -> ModuleType:
     """pyrage, imported on first use.
 

@@ -11,6 +11,8 @@ Rules:
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
@@ -46,8 +48,6 @@ _OF_RUN: Final = "run/bot/events"
 _CACHES: Final = frozenset({"data", "logs", "plot"})
 """Directories of ``user_data`` that freqtrade downloads or writes anew."""
 
-_TRIES: Final = 3
-
 
 def collect(home: Path, places: Sequence[Path], target: Path) -> tuple[list[Part], list[str]]:
     """Copy what belongs into a backup below ``target``; return it, and the names of what could not be taken.
@@ -75,15 +75,21 @@ def _state(home: Path, left: list[str]) -> Iterator[tuple[str, str, int]]:
     for top, directories, names, descriptor in os.fwalk(home, follow_symlinks=False):
         below = Path(top).relative_to(home)
         directories[:] = sorted(name for name in directories if _wanted_directory(below / name))
-        for name in sorted(names):
-            path = below / name
-            if not _wanted(path):
-                continue
-            regular = stat.S_ISREG(os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode)
-            if regular and _is_text(str(path)):
-                yield str(path), name, descriptor
-            else:
-                left.append(repr(str(path)).strip("'"))
+        with _still(Path(top)) if str(below) == "ledger" else contextlib.nullcontext():
+            for name in sorted(name for name in names if _wanted(below / name)):
+                regular = stat.S_ISREG(os.stat(name, dir_fd=descriptor, follow_symlinks=False).st_mode)
+                if regular and _is_text(str(below / name)):
+                    yield str(below / name), name, descriptor
+                else:
+                    left.append(ascii(str(below / name))[1:-1])
+
+
+@contextlib.contextmanager
+def _still(ledger: Path) -> Iterator[None]:
+    """No part of the ledger is closed while its files are copied: they are one chain."""
+    with (ledger / "events.jsonl").open("ab") as growing:
+        fcntl.flock(growing, fcntl.LOCK_SH)
+        yield
 
 
 def _wanted_directory(path: Path) -> bool:

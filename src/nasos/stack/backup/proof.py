@@ -14,10 +14,10 @@ from typing import Final
 
 import msgspec
 
+from nasos.database import Endpoint, Login, can_login, connect, set_password
 from nasos.errors import CredentialRejected, Error, SecretNotFound
 from nasos.secret import Secret
 from nasos.settings import AppRole
-from nasos.stack import postgres
 from nasos.stack.embedded import Stack
 from nasos.vault import VaultClient, snapshot
 from nasos.vault.auth import AppRoleLogin, RoleFile
@@ -67,7 +67,7 @@ def _login(api: VaultApi, files: Credentials, role: Role) -> str:
     return "new SecretID logs in"
 
 
-def mend_database(stack: Stack, vault: VaultClient, admin: postgres.Login) -> Iterator[Proof]:
+def mend_database(stack: Stack, vault: VaultClient, admin: Login) -> Iterator[Proof]:
     """The administrator and every bot's role."""
     server = stack.database
     yield _proof(f"PostgreSQL role {admin.username}", partial(_database_login, server, admin))
@@ -76,7 +76,7 @@ def mend_database(stack: Stack, vault: VaultClient, admin: postgres.Login) -> It
             fields = vault.read(f"bots/{bot}/db").fields
         except SecretNotFound:
             continue
-        login = postgres.Login(fields["username"].reveal(), fields["password"], bot)
+        login = Login(fields["username"].reveal(), fields["password"], bot)
         yield _proof(f"PostgreSQL role {login.username}", partial(_mended, server, admin, login))
 
 
@@ -87,17 +87,17 @@ def _bots(vault: VaultClient) -> tuple[str, ...]:
         return ()
 
 
-def _database_login(server: postgres.Server, login: postgres.Login) -> str:
-    with postgres.connect(server, login):
+def _database_login(server: Endpoint, login: Login) -> str:
+    with connect(server, login):
         return "logs in"
 
 
-def _mended(server: postgres.Server, admin: postgres.Login, login: postgres.Login) -> str:
-    if postgres.can_login(server, login):
+def _mended(server: Endpoint, admin: Login, login: Login) -> str:
+    if can_login(server, login):
         return "logs in"
-    with postgres.connect(server, admin) as db:
-        postgres.set_password(db, login)
-    with postgres.connect(server, login):
+    with connect(server, admin) as db:
+        set_password(db, login)
+    with connect(server, login):
         return MENDED
 
 
