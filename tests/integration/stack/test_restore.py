@@ -13,7 +13,7 @@ from typing import NoReturn
 import msgspec
 import pytest
 
-from fixtures.servers import Servers, end, servers, settings_at, start
+from fixtures.servers import Servers, open_place, servers, settings_at, start
 from fixtures.stack import free_base_port
 from nasos.database import Login, can_login, connect, set_password
 from nasos.errors import BackupRefused, CredentialRejected, StackError
@@ -99,18 +99,12 @@ class Again:
 
 
 @pytest.fixture(scope="module")
-def again(made: Made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Again]:
+def again(made: Made) -> Iterator[Again]:
     """The backup restored where there was nothing, and started."""
-    place = tmp_path_factory.mktemp("again")
-    for directory in (place, place.parent, place.parent.parent):
-        directory.chmod(0o755)
-    settings = settings_at(place, "state", free_base_port())
-    assert settings.port
-    done = restore.restore(settings, made.wanted(settings.port), quiet, now=NOW)
-    try:
+    with open_place() as place:
+        settings = settings_at(place, "state", free_base_port())
+        done = restore.restore(settings, made.wanted(settings.port or 0), quiet, now=NOW)
         yield Again(Servers(start(settings), place), done)
-    finally:
-        end(settings.home)
 
 
 def test_an_empty_place_becomes_the_stack(made: Made, again: Again) -> None:
@@ -156,10 +150,12 @@ def test_what_was_valid_then_is_dead_now(made: Made, again: Again) -> None:
 def test_the_way_back_is_used_up(again: Again) -> None:
     """Neither its role nor its policy is left in the restored server."""
     stack = again.servers.stack
-    with stack.vault("operator") as vault:
-        api, token = VaultApi(stack.vault_address, stack.ca_file), vault._session.token()
-        assert "nasos-restore" not in str(api.request("LIST", "auth/approle/role", token=token))
-        assert "nasos-restore" not in str(api.request("LIST", "sys/policies/acl", token=token))
+    api = VaultApi(stack.vault_address, stack.ca_file)
+    operator = AppRole(role_id="", secret_id_file=stack.home.credentials / "operator.json")
+    token = AppRoleLogin(api, operator).obtain().token
+    for path in ("auth/approle/role", "sys/policies/acl"):
+        assert "nasos-operator" in str(names := api.request("LIST", path, token=token))
+        assert "nasos-restore" not in str(names)
 
 
 def test_the_ledger_goes_on(again: Again) -> None:
@@ -183,9 +179,16 @@ def test_a_stack_that_runs_is_left_alone(made: Made, again: Again) -> None:
 
 
 @pytest.fixture
-def stopped(made: Made, tmp_path: Path) -> Home:
+def place() -> Iterator[Path]:
+    """A directory of the test's own."""
+    with open_place() as directory:
+        yield directory
+
+
+@pytest.fixture
+def stopped(made: Made, place: Path) -> Home:
     """The state directory of another stack, which does not run."""
-    home = tmp_path / "state"
+    home = place / "state"
     home.mkdir(mode=0o700)
     record = {"id": "another1", "ports": msgspec.to_builtins(made.of.stack.ports)}
     home.joinpath("stack.json").write_bytes(msgspec.json.encode(record))
@@ -204,10 +207,10 @@ def test_another_stacks_state_is_not_replaced_unasked(made: Made, stopped: Home)
 
 @pytest.mark.parametrize("accident", ["wrong key", "wrong identity", "damaged", "disk small", "port taken"])
 def test_a_refused_restore_changes_nothing(
-    made: Made, stopped: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accident: str
+    made: Made, stopped: Home, place: Path, monkeypatch: pytest.MonkeyPatch, accident: str
 ) -> None:
     """The old state stands byte for byte, and nothing is left beside it."""
-    settings = settings_at(tmp_path, "state", free_base_port())
+    settings = settings_at(place, "state", free_base_port())
     wanted = made.wanted(settings.port or 0, force=True)
     match accident:
         case "wrong key":
@@ -217,27 +220,25 @@ def test_a_refused_restore_changes_nothing(
         case "damaged":
             content = bytearray(made.file.read_bytes())
             content[-1000] ^= 1
-            broken = tmp_path / "broken.age"
+            broken = place / "broken.age"
             broken.write_bytes(content)
             wanted = replace(wanted, file=broken)
         case "disk small":
-            usage = shutil.disk_usage(tmp_path)
+            usage = shutil.disk_usage(place)
             monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=400 << 20))
         case "port taken":
             wanted = replace(wanted, port=made.of.stack.ports.https)
     with pytest.raises(StackError):
         restore.restore(settings, wanted, quiet, now=NOW)
     assert (stopped.root / "precious").read_text() == "mine"
-    assert set(listing(tmp_path)) <= {"state", "broken.age"}
+    assert set(listing(place)) <= {"state", "broken.age"}
 
 
-def test_the_state_that_stood_there_is_moved_aside(made: Made, stopped: Home, tmp_path: Path) -> None:
+def test_the_state_that_stood_there_is_moved_aside(made: Made, stopped: Home, place: Path) -> None:
     """With ``--force``; whole, under a name that is said; another unseal key is kept, too."""
-    for directory in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        directory.chmod(0o755)
-    settings = settings_at(tmp_path, "state", free_base_port())
+    settings = settings_at(place, "state", free_base_port())
     done = restore.restore(settings, made.wanted(settings.port or 0, force=True), quiet, now=NOW)
-    assert done.aside == tmp_path / "state.before-20260102-030405"
+    assert done.aside == place / "state.before-20260102-030405"
     assert (done.aside / "precious").read_text() == "mine"
     record = Home(settings.home, stopped.users).record()
     assert record
@@ -245,9 +246,9 @@ def test_the_state_that_stood_there_is_moved_aside(made: Made, stopped: Home, tm
     assert not (settings.home / "precious").exists()
 
 
-def test_a_key_of_another_time_is_kept_beside_the_right_one(made: Made, tmp_path: Path) -> None:
+def test_a_key_of_another_time_is_kept_beside_the_right_one(made: Made, place: Path) -> None:
     """The stack's key was replaced after the backup: both are there afterwards, the backup's in use."""
-    settings = settings_at(tmp_path, "state", free_base_port())
+    settings = settings_at(place, "state", free_base_port())
     assert settings.key_dir
     home = Home(settings.home, made.of.stack.home.users)
     path = home.key_path(settings, made.of.stack.record)

@@ -43,7 +43,7 @@ from nasos.stack.users import Users
 from nasos.stack.watch import Watch
 from nasos.vault import VaultClient, snapshot, system
 from nasos.vault.client import VaultApi
-from nasos.vault.system import Shares
+from nasos.vault.system import SealStatus, Shares
 
 SERVERS: Final = ("vault", "postgres")
 ROOM: Final = 500 << 20
@@ -213,9 +213,7 @@ def _running(stack: Stack, staging: Staging, manifest: Manifest, wanted: Request
 
 
 def _fill_vault(stack: Stack, api: VaultApi, path: Path, manifest: Manifest, wanted: Request) -> None:
-    stack.supervisor.launch("vault")
-    status = system.wait_answering(api, SECONDS)
-    said = system.initialize(api, status, Shares())
+    said = system.initialize(api, _started(stack, api), Shares())
     by_hand = manifest.seal == "shamir"
     if by_hand:
         system.unseal(api, said.keys[0])
@@ -223,8 +221,7 @@ def _fill_vault(stack: Stack, api: VaultApi, path: Path, manifest: Manifest, wan
     # By hand the server cannot prove the snapshot's key before it has the shares.
     snapshot.restore(api, said.root_token, path, force=by_hand)
     stack.supervisor.stop("vault")  # started anew it is active ten times sooner than when it restores in place
-    stack.supervisor.launch("vault")
-    state = system.wait_answering(api, SECONDS)
+    state = _started(stack, api)
     for share in wanted.shares() if by_hand else ():
         state = system.unseal(api, share)
         if not state.sealed:
@@ -234,13 +231,22 @@ def _fill_vault(stack: Stack, api: VaultApi, path: Path, manifest: Manifest, wan
     system.wait_active(api)
 
 
+def _started(stack: Stack, api: VaultApi) -> SealStatus:
+    stack.supervisor.launch("vault")
+    _wait(stack, "vault", lambda: system.seal_status(api).version)
+    return system.seal_status(api)
+
+
+def _wait(stack: Stack, name: str, probe: health.Probe) -> None:
+    health.wait(name, probe, SECONDS, Watch(stack.supervisor, name, Log(stack.home.log / f"{name}.log")))
+
+
 def _fill_database(stack: Stack, vault: VaultClient, parts: Path, manifest: Manifest) -> list[Proof]:
     admin = postgres.admin_login(vault)
     postgres.initialize(stack.database, admin)
     postgres.configure(stack.database, stack.home.tls)
     stack.supervisor.launch("postgres")
-    watch = Watch(stack.supervisor, "postgres", Log(stack.home.log / "postgres.log"))
-    health.wait("postgres", health.postgres(stack.database, admin), SECONDS, watch)
+    _wait(stack, "postgres", health.postgres(stack.database, admin))
     same = database.restore(stack.database, admin, parts, manifest.parts)
     mended = [] if same else [Proof(f"PostgreSQL role {admin.username}", True, proof.MENDED)]
     return [*mended, *proof.mend_database(stack, vault, admin)]
