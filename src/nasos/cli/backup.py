@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nasos.cli.output import document, json_option, note, say
+from nasos.cli.recorded import recorded
 from nasos.errors import EXIT_CLEAN, EXIT_FINDINGS, UsageError
 from nasos.files import read_private
 from nasos.secret import Secret
@@ -78,7 +79,10 @@ def create(file: Path, recipients: tuple[str, ...], *, force: bool, as_json: boo
     if isinstance(to, Passphrase):
         to.require_strong()
     wanted = Request(to, _places(settings), None if stream else file.absolute(), force)
-    saved = save(Stack.existing(settings), wanted, sys.stdout.buffer if stream else None, now=datetime.now(UTC))
+    stack = Stack.existing(settings)
+    with recorded(settings, "backup.save", stack.record.id, {"file": str(file)}) as told:
+        saved = save(stack, wanted, sys.stdout.buffer if stream else None, now=datetime.now(UTC))
+        told |= {"bytes": str(saved.size), "parts": str(len(saved.manifest.parts))}
     if as_json:
         document(_shown(saved.manifest) | {"file": str(file), "bytes": saved.size})
         return
@@ -150,7 +154,9 @@ def restore(  # noqa: PLR0913  one argument per option
         file.absolute(), _opener(file, identity), lambda manifest: _unseal_key(settings, manifest, unseal_key), _shares,
         {name: place / name for name, place in _targets(settings)}, port, force,
     )  # fmt: skip
-    done = bring_back(settings, wanted, progress, now=datetime.now(UTC))
+    # A restore that succeeds is recorded in the ledger that it brings back.
+    with recorded(settings, "backup.restore", str(file), only_failures=True):
+        done = bring_back(settings, wanted, progress, now=datetime.now(UTC))
     failed = [each for each in done.proofs if not each.works]
     if as_json:
         document(_shown(done.manifest) | {

@@ -102,8 +102,6 @@ def save(stack: Stack, wanted: Request, stream: Sink | None, *, now: datetime) -
             size = counted.size
         newest = Newest(created=now, file=str(wanted.file or "-"), size=size)
         atomic_write(stack.home.root / "backup.json", msgspec.json.encode(newest) + b"\n")
-    detail = {"file": newest.file, "bytes": str(size), "parts": str(len(manifest.parts))}
-    stack.ledger().append("backup.save", stack.record.id, detail=detail, now=now)
     return Saved(manifest, size)
 
 
