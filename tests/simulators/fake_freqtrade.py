@@ -1,6 +1,6 @@
 """Stands where the bot's interpreter stands: called like it, tethered like it, and then as bad as the test wants.
 
-``fake_freqtrade.py -I -u -m nasos.bot.entry LAUNCHER DOCUMENT SANDBOX trade -c ... --act WHAT [--report FILE]``
+``fake_freqtrade.py -I -u -m nasos.bot.entry LAUNCHER ORDERS SANDBOX trade -c ... --act WHAT [--report FILE]``
 """
 
 from __future__ import annotations
@@ -10,30 +10,42 @@ import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from nasos.bot.credential import read
+from nasos.bot.orders import Document, Done, Line, Load
 from nasos.bot.tether import end_with_parent
 
 
 def main(arguments: list[str]) -> int:
     """Report what arrived, then act."""
-    launcher, document, _, *words = arguments[arguments.index("nasos.bot.entry") + 1 :]
+    launcher, orders, _, *words = arguments[arguments.index("nasos.bot.entry") + 1 :]
     end_with_parent(int(launcher))
     options = dict(itertools.pairwise(words))
+    line = Line(socket.socket(fileno=int(orders)), lambda _: Done())
+    line.start()
+    content = load(line)
     if "--report" in options:
-        report(Path(options["--report"]), words, int(document))
-    content = json.loads(Path(f"/proc/self/fd/{document}").read_text())
+        report(Path(options["--report"]), words, content)
     return act(options.get("--act", "hang"), content)
 
 
-def report(path: Path, words: list[str], document: int) -> None:
+def load(line: Line) -> dict[str, Any]:
+    """As the load hook does."""
+    answer = line.ask(Load(), 30)
+    assert isinstance(answer, Document)
+    content: dict[str, Any] = json.loads(answer.json.reveal())
+    return content
+
+
+def report(path: Path, words: list[str], content: dict[str, Any]) -> None:
     """Add one JSON line about this process; secrets as SHA-256 only, because the file is on disk."""
-    content = json.loads(Path(f"/proc/self/fd/{document}").read_text())
     url = content.get("db_url")
     login = read(int(parse_qs(urlsplit(url).query)["credfd"][0]), 20) if url else None
     line = {
@@ -51,17 +63,17 @@ def report(path: Path, words: list[str], document: int) -> None:
         },
         "db_url": url,
         "login": [login.version, login.username, digest(login.password.reveal())] if login else None,
-        "writable": [how for how in ("document", "page") if can_write(document if how == "document" else url)],
+        "writable": can_write(url),
     }
     with path.open("a") as file:
         file.write(json.dumps(line) + "\n")
 
 
-def can_write(where: object) -> bool:
+def can_write(url: str | None) -> bool:
     """Whether this process could change what it was handed, by any of the ways a program has."""
-    fd = where if isinstance(where, int) else int(parse_qs(urlsplit(str(where)).query)["credfd"][0]) if where else None
-    if fd is None:
+    if not url:
         return False
+    fd = int(parse_qs(urlsplit(url).query)["credfd"][0])
     try:
         os.pwrite(fd, b"x", 0)
     except OSError:

@@ -12,11 +12,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from nasos.ledger import Event, read
+from nasos.tls import issue_all
 
 SIMULATORS = Path(__file__).resolve().parent
 T = TypeVar("T")
@@ -129,6 +131,8 @@ class Start:
         self.home = directory / "home"
         """State directory of the launchers."""
         self.home.mkdir(mode=0o700, parents=True)
+        (self.home / "tls").mkdir()
+        issue_all(self.home / "tls", ["localhost"], now=datetime.now(UTC))
         (self.home / "base.json").write_text('{"max_open_trades": 3, // mine\n}')
 
     def __call__(

@@ -76,6 +76,7 @@ def main(options: dict[str, object]) -> int:
         say=lambda text: sys.stderr.write(f"{text}\n"),
         environment=child_environment(),
         configuration=configuration,
+        tls=home / "tls",
         grace=float(str(options.get("grace", 10))),
         policy=RestartPolicy(**options.get("policy", {})),  # type: ignore[arg-type]  # from our own tests
         restart=bool(options.get("restart", True)),

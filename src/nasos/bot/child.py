@@ -48,6 +48,8 @@ class Child:
             raise BotError(f"cannot start {argv[0]}: {reason}", "./scripts/setup_security.sh") from None
         self._started = time.monotonic()
         self._pidfd = os.pidfd_open(self.pid)
+        self._anew = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._ended_anew = False
 
     def wait(self, signals: Signals, grace: float) -> Ended:
         """Wait for its end; a signal to us stops it, and a second one, or ``grace`` seconds, kills it."""
@@ -55,17 +57,28 @@ class Child:
         deadline: float | None = None
         while True:
             remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
-            ready, _, _ = select.select([self._pidfd, signals.fd], [], [], remaining)
+            ready, _, _ = select.select([self._pidfd, signals.fd, self._anew], [], [], remaining)
             if self._pidfd in ready:
                 return self._reap(asked=asked)
+            if self._anew in ready:
+                os.eventfd_read(self._anew)
+                self._ended_anew = True
+                deadline = deadline or time.monotonic() + grace
+                self._signal(signal.SIGTERM)
+                continue
             if signals.fd in ready and not signals.take():
                 continue
-            if asked:
+            if asked or (self._ended_anew and signals.fd not in ready):
                 deadline = None
                 self._signal(signal.SIGKILL)
             else:
                 asked, deadline = True, time.monotonic() + grace
                 self._signal(signal.SIGTERM)
+
+    def start_anew(self) -> None:
+        """Make `wait` stop it, so that it is started again; from any thread."""
+        with contextlib.suppress(OSError):
+            os.eventfd_write(self._anew, 1)
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -75,8 +88,10 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         _, status = os.waitpid(self.pid, 0)
-        os.close(self._pidfd)
-        return Ended(os.waitstatus_to_exitcode(status), time.monotonic() - self._started, asked)
+        for fd in (self._pidfd, self._anew):
+            os.close(fd)
+        seconds = time.monotonic() - self._started
+        return Ended(os.waitstatus_to_exitcode(status), seconds, asked, anew=self._ended_anew)
 
 
 def _open_descriptors() -> list[int]:

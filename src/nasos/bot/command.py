@@ -1,10 +1,9 @@
-"""What may stand after ``freqtrade``, and where our document goes in it.
+"""What may stand after ``freqtrade``.
 
 Rules:
 
-* Our document is the last ``-c``: it wins over every file of the operator's.
-* Without any ``-c`` freqtrade looks for ``config.json`` in two places; adding ours would end that search, so the file
-  it would have found is added before it.
+* Without any ``-c`` freqtrade looks for ``config.json`` in two places; the file that it would find is named, so that
+  launcher and bot look at the same one.
 * Refused, because it would undo the point of the launcher: ``--db-url`` (on the command line it beats the document,
   and everybody on the machine can read it) and ``-c -`` (freqtrade drops every other file then). argparse accepts
   shortened options, so those are refused as well.
@@ -63,10 +62,6 @@ class Command:
     def given(self, names: tuple[str, ...]) -> Iterator[str]:
         """The values of an option, under any of its names."""
         return _values(self.words, names)
-
-    def with_document(self, fd: int) -> tuple[str, ...]:
-        """The words, with the document on descriptor ``fd`` as last configuration file."""
-        return (*self.words, "-c", f"/proc/self/fd/{fd}")
 
 
 def parse(words: Sequence[str], here: Path) -> Command:

@@ -76,7 +76,7 @@ def document(records: Records, database_url: str | None) -> dict[str, object]:
 
 
 def encode(content: Mapping[str, object]) -> bytes:
-    """``content`` as JSON, its secrets revealed: for a memfd and nothing else."""
+    """``content`` as JSON, its secrets revealed: for the order line and nothing else."""
     return json.dumps(content, default=_revealed).encode()
 
 

@@ -1,33 +1,34 @@
-"""Inside the bot's process, before and around freqtrade. The only module of ours that imports it.
+"""The bot's process: closed, confined, connected to its launcher, and then freqtrade.
 
-``python -I -m nasos.bot.entry LAUNCHER DOCUMENT SANDBOX trade -c ...``: pid of the launcher, descriptor of the
-document, what this process may reach (JSON), freqtrade's own arguments. Rules:
+``python -I -m nasos.bot.entry LAUNCHER ORDERS SANDBOX trade -c ...``: pid of the launcher, descriptor of the order
+line, what this process may reach (JSON), freqtrade's own arguments. Rules:
 
 * First of all: end with the launcher, no core file, no reading of this memory by other processes of the same user.
 * Then the sandbox, before a line of freqtrade or of a strategy runs: files and ports of its own, and no others.
-* Secrets are cut out of every log record where it is made, so that the console, a ``--logfile`` and the API's
-  ``/logs`` are all clean; uvicorn's line with the websocket token does not appear at any verbosity.
-* ``config["original_config"]``, which strategies and backtest archives see, holds no secret.
-* Where freqtrade's inside is not what we know, the bot does not start: a guard that silently does nothing is none.
+* Then the hooks (`inside/`), each of which refuses a freqtrade that it does not know.
 
 What stays reachable for strategy code in the same process is said in docs/run.md.
 """
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from nasos.errors import EXIT_FAILED, BotError, Error
 
 if TYPE_CHECKING:
-    import logging
+    from socket import socket
 
-    from nasos.secret import Redactor, Secret
+    from nasos.bot.orders import Line, Message
+    from nasos.secret import Secret
 
-KNOWN: Final = "2026.9"
-"""The freqtrade release that the hooks below were tried with."""
+    Answer = TypeVar("Answer", bound=Message)
+
+ANSWER_SECONDS: Final = 30.0
+"""Patience with the launcher, which answers from memory."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -39,111 +40,138 @@ def main(arguments: Sequence[str]) -> None:
         end_with_parent(int(arguments[0]))
         seal_memory()
         enter(Confinement.decode(arguments[2]))
-        secrets = document_secrets(int(arguments[1]))
-        redact_logs(secrets)
-        hide_from_strategies()
+        prepare(int(arguments[1]), int(arguments[0]))
         run = _freqtrade_main()
     except Error as error:
-        sys.stderr.write(f"nasos: error: {error.message}\n")
-        if error.hint:
-            sys.stderr.write(f"nasos: hint: {error.hint}\n")
-        sys.exit(EXIT_FAILED)
+        refuse(error)
     sys.argv = ["freqtrade", *arguments[3:]]
     run(list(arguments[3:]))
 
 
-def document_secrets(fd: int) -> list[Secret]:
-    """The secret values of the document on descriptor ``fd``."""
-    import json
-    from pathlib import Path
-
-    from nasos.bot.document import PUBLIC
-    from nasos.secret import Secret
-
-    content = json.loads(Path(f"/proc/self/fd/{fd}").read_bytes())
-    sections = [section for section in content.values() if isinstance(section, dict)]
-    leaves = [value for section in sections for name, value in section.items() if name not in PUBLIC]
-    return [Secret(text) for value in leaves for text in _texts(value)]
+def refuse(error: Error) -> NoReturn:
+    """End at once: freqtrade would catch an exception of ours and end with 0, or trade on without its guard."""
+    sys.stderr.write(f"nasos: error: {error.message}\n")
+    if error.hint:
+        sys.stderr.write(f"nasos: hint: {error.hint}\n")
+    sys.stderr.flush()
+    os._exit(EXIT_FAILED)
 
 
-def redact_logs(secrets: Iterable[Secret]) -> None:
-    """Cut ``secrets`` and secret-shaped text out of every log record from now on."""
-    import logging
-
-    from nasos.secret import RedactionFilter, Redactor
-
-    redactor: Redactor = Redactor(secrets)
-    clean = RedactionFilter(redactor).filter
-    make = logging.getLogRecordFactory()
-
-    def made(*args: Any, **kwargs: Any) -> logging.LogRecord:  # noqa: ANN401  logging's own signature
-        record = make(*args, **kwargs)
-        clean(record)
-        return record
-
-    logging.setLogRecordFactory(made)
-    # A filter on the logger outlives freqtrade's dictConfig, which replaces levels and handlers only.
-    logging.getLogger("uvicorn.error").addFilter(_not_a_websocket_request)
-
-
-def hide_from_strategies() -> None:
-    """Take the secrets out of ``config["original_config"]`` whenever freqtrade loads its configuration.
+def prepare(descriptor: int, launcher: int) -> None:
+    """Take up the order line and put the hooks in place.
 
     Raises:
-        BotError: freqtrade keeps its configuration in another way than the one that we know.
+        BotError: The descriptor is not the launcher's, or freqtrade's inside is not what we know.
     """
-    from freqtrade.configuration.configuration import Configuration
+    from nasos.bot.inside import configuration, logs
+    from nasos.bot.orders import Line
 
-    load: Callable[[Any], dict[str, Any]] | None = getattr(Configuration, "load_config", None)
-    if not callable(load):
-        raise _unfamiliar("Configuration.load_config")
-
-    def load_config(self: Any) -> dict[str, Any]:  # noqa: ANN401  freqtrade is untyped here
-        config = load(self)
-        if not isinstance(config.get("original_config"), dict):
-            raise _unfamiliar('config["original_config"]')
-        strip(config["original_config"])
-        return config
-
-    Configuration.load_config = load_config
+    process = Process(_end(descriptor, launcher), Line)
+    logs.redact(process.redactor)
+    process.line.start()
+    configuration.feed(process.document, process.loaded)
 
 
-def strip(config: dict[str, Any]) -> None:
-    """Remove every secret that freqtrade knows from a configuration, in place."""
-    from nasos.bot.document import FIELDS, SECTIONS
+class Process:
+    """What this process has from its launcher, and does for it."""
 
-    for name, section in SECTIONS.items():
-        content = config.get(section)
-        if isinstance(content, dict):
-            for field in FIELDS[name]:
-                content.pop(field, None)
+    def __init__(self, end: socket, line: type[Line]) -> None:
+        from nasos.bot.inside.api import Credentials
+        from nasos.bot.inside.tls import ApiTls
+        from nasos.secret import Redactor
+
+        self.redactor = Redactor()
+        self.line = line(end, self.obey)
+        self._credentials = Credentials()
+        self._tls = ApiTls(self._certificate, refuse)
+
+    def document(self) -> Mapping[str, object]:
+        """The secret part of the configuration, fresh from the launcher; logs are clean of it from here on."""
+        import json
+
+        from nasos.bot.inside.logs import secrets_of
+        from nasos.bot.orders import Document, Load
+
+        content: dict[str, Any] = json.loads(self._asked(Load(), Document).json.reveal())
+        self.redactor.learn(secrets_of(content))
+        return content
+
+    def loaded(self, config: Mapping[str, Any]) -> None:
+        """Secure the API that this configuration is going to start."""
+        if not listens(config):
+            return
+        try:
+            self._tls.require()
+            self._credentials.watch()
+        except Error as error:
+            refuse(error)
+
+    def obey(self, order: Message) -> Message:
+        """Do what the launcher says.
+
+        Raises:
+            BotError: It cannot be done.
+        """
+        from nasos.bot.orders import Certificate, Done, Refused, Swap
+
+        match order:
+            case Swap():
+                self.redactor.learn(order.api.values())
+                self._credentials.swap(order.api)
+            case Certificate():
+                self._tls.renew(order.pem)
+            case _:
+                return Refused("that is no order")
+        return Done()
+
+    def _certificate(self) -> Secret:
+        from nasos.bot.orders import Certificate, Certify
+
+        return self._asked(Certify(), Certificate).pem
+
+    def _asked(self, question: Message, wanted: type[Answer]) -> Answer:
+        try:
+            answer = self.line.ask(question, ANSWER_SECONDS)
+            if not isinstance(answer, wanted):
+                raise BotError("the launcher answered something else than was asked")
+        except Error as error:
+            refuse(error)
+        return answer
+
+
+def listens(config: Mapping[str, Any]) -> bool:
+    """Whether freqtrade starts its API with this configuration."""
+    mode, section = getattr(config.get("runmode"), "value", None), config.get("api_server")
+    if not isinstance(section, Mapping):
+        return False
+    return mode == "webserver" or (mode in {"live", "dry_run"} and bool(section.get("enabled")))
+
+
+def _end(descriptor: int, launcher: int) -> socket:
+    """The order line's socket, made by the launcher and by nobody else; no program that the bot starts inherits it."""
+    import struct
+    from socket import SO_PEERCRED, SOL_SOCKET, socket
+
+    missing = BotError("there is no order line to the launcher", 'start the bot with "nasos run --bot NAME -- ..."')
+    try:
+        os.set_inheritable(descriptor, False)
+        end = socket(fileno=descriptor)
+        peer = struct.unpack("=iII", end.getsockopt(SOL_SOCKET, SO_PEERCRED, 12))[0]
+    except OSError:
+        raise missing from None
+    if peer != launcher:
+        raise missing
+    return end
 
 
 def _freqtrade_main() -> Callable[[list[str]], None]:
     from freqtrade.main import main as run
 
+    from nasos.bot.inside.familiar import unfamiliar
+
     if not callable(run):
-        raise _unfamiliar("freqtrade.main")
+        raise unfamiliar("freqtrade.main")
     return run  # type: ignore[no-any-return]  # freqtrade is untyped here
-
-
-def _not_a_websocket_request(record: logging.LogRecord) -> bool:
-    return '"WebSocket ' not in str(record.msg)
-
-
-def _texts(value: object) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
-
-
-def _unfamiliar(what: str) -> BotError:
-    from freqtrade import __version__
-
-    return BotError(
-        f"freqtrade {__version__} has no {what} as {KNOWN} has it, so secrets could not be kept from strategies",
-        f"install freqtrade {KNOWN} in the bot's environment",
-    )
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 Rules:
 
-* Secrets reach the bot on two anonymous files and nowhere else: the document (sealed, written once per start) and
-  the credential page (replaced in place). Environment, arguments and disk stay clean.
+* Secrets reach the bot in memory only: the document over the order line whenever the bot loads its configuration
+  (`orders.py`), the database login on the credential page (replaced in place). Environment, arguments and disk stay
+  clean.
 * Every start reads Vault anew. When Vault does not answer, the first start fails; a *restart* goes on with the last
   records, because a trading bot is worth more than a fresh copy of what has hardly changed.
 * The bot gets what it needs of the machine and no more (`confinement.py`); a kernel that cannot do that is told about.
@@ -13,14 +14,15 @@ Rules:
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from nasos.bot import document as doc
+from nasos.bot.api import port_of
+from nasos.bot.certificate import ApiCertificate
 from nasos.bot.child import Child, Signals
 from nasos.bot.claim import Claim
 from nasos.bot.command import Command
@@ -28,21 +30,24 @@ from nasos.bot.confinement import TEMPORARY, confinement, with_records
 from nasos.bot.credential import Credential, CredentialPage
 from nasos.bot.database import completed, needs_login
 from nasos.bot.lock import OneBot
+from nasos.bot.orders import Line, pair
 from nasos.bot.output import RedactedOutput
 from nasos.bot.poke import Pokes
 from nasos.bot.records import ReadAll, ReadOne, Records
 from nasos.bot.report import Append, Report
 from nasos.bot.sandbox import supported
 from nasos.bot.supervise import Again, Ended, GiveUp, Leave, RestartPolicy, decide, exit_code, explain
+from nasos.bot.supply import Supply
+from nasos.bot.trial import Trials
 from nasos.errors import BotError, FileRefused, VaultError
-from nasos.files import anonymous_file
 from nasos.ledger import Outcome
 from nasos.secret import Redactor
 
+if TYPE_CHECKING:
+    from nasos.bot.change import Changes
+
 GRACE: Final = 30.0
 """Seconds from SIGTERM to SIGKILL; freqtrade needs 1.4 to 3 s (measured)."""
-
-_SEALED: Final = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +67,8 @@ class Launch:
     """The bot's whole environment: no secret, none of our settings."""
     configuration: Mapping[str, object] = field(default_factory=dict)
     """The operator's configuration files, merged."""
+    tls: Path | None = None
+    """Directory with the certificate of the bot's API."""
     protected: tuple[Path, ...] = ()
     """Places that no directory of the bot's own may contain, besides its environment."""
     writers: Collection[int] = (0,)
@@ -104,6 +111,10 @@ class _Bot:
             protected=(launch.python.parent.parent, *launch.protected),
         )
         self._landlock = supported()
+        self._port = port_of(command.subcommand, launch.configuration)
+        self._certificate = _certificate(launch, self._port)
+        self._trials = Trials()
+        self._state: str | None = None
         self._page: CredentialPage | None = None
         self._claim: Claim | None = None
         self._pokes: Pokes | None = None
@@ -165,9 +176,10 @@ class _Bot:
                 return 128 + signals.last
 
     def _one_run(self, signals: Signals, lock: OneBot | None) -> Ended:
-        records = self._read(signals)
+        vaults = self._read(signals)
+        records = self._trials.in_use(vaults)
         output = RedactedOutput(self._redactor)
-        child = self._start(records, output)
+        child, line, supply = self._start(records, output)
         output.start()
         if lock:
             lock.record(child.pid)
@@ -175,19 +187,52 @@ class _Bot:
             self._claim.use(doc.database_credential(records[doc.DATABASE]))
         from nasos.bot.refresh import Refresh  # not before the bot has started: each import is time that it waits
 
-        versions = {name: record.version for name, record in records.items()}
-        detail = {"command": self._command.subcommand, **{name: str(version) for name, version in versions.items()}}
+        changes = self._changes(child, line, supply)
+        detail = {"command": self._command.subcommand, **{name: str(it.version) for name, it in records.items()}}
         self._tell_sandbox()
         self._report.event("bot.start", "", Outcome.OK, detail)
-        use_login = self._use if self._page else None
-        refresh = Refresh(self._launch.read_one, versions, use_login, self._report, self._pokes)
+        versions = {name: record.version for name, record in vaults.items()}
+        use, changed = self._use if self._page else None, changes.put if changes else None
+        refresh = Refresh(self._launch.read_one, versions, use, self._report, self._pokes, changed)
         if lock:
             refresh.start()
         try:
-            return child.wait(signals, self._launch.grace)
+            ended = child.wait(signals, self._launch.grace)
         finally:
             refresh.stop()
+            if changes:
+                changes.stop()
+            line.close()
             output.finish()
+        self._learn(ended, supply, changes)
+        return ended
+
+    def _changes(self, child: Child, line: Line, supply: Supply) -> Changes | None:
+        if self._port is None or self._certificate is None:
+            return None
+        from nasos.bot.change import Changes
+
+        def anew(state: str) -> None:
+            self._state = state
+            child.start_anew()
+
+        changes = Changes(
+            supply=supply, line=line, port=self._port, certificate=self._certificate, report=self._report, restart=anew
+        )
+        changes.start()
+        return changes
+
+    def _learn(self, ended: Ended, supply: Supply, changes: Changes | None) -> None:
+        """What this run means for the records of the next."""
+        self._records = {**(self._records or {}), **supply.records}
+        unasked = not (ended.asked or ended.anew)
+        proven = ended.seconds >= self._launch.policy.quick
+        trial = changes.trial if changes else {}
+        for name in self._trials.ended(trial, supply.records, unasked=unasked, proven=proven):
+            version = str(supply.records[name].version)
+            how = "the bot ended with it and is started with the one before"
+            self._report.event("bot.secret", name, Outcome.FAILED, {"version": version, "applied": how})
+            self._report.note(f"bots/{self._launch.bot}/{name} version {version}: {how}")
 
     def _use(self, credential: Credential) -> None:
         if self._page:
@@ -231,23 +276,34 @@ class _Bot:
         if alone:
             self._claim = Claim(str(self._database_url), self._page, self._report, signals.stop)
 
-    def _start(self, records: Records, output: RedactedOutput) -> Child:
+    def _start(self, records: Records, output: RedactedOutput) -> tuple[Child, Line, Supply]:
         page = _read_only(self._page.fd) if self._page else None
         url = completed(str(self._database_url), page) if page is not None else None
-        written = anonymous_file("nasos-document", doc.encode(doc.document(records, url)))
-        fcntl.fcntl(written, fcntl.F_ADD_SEALS, _SEALED)
-        document = _read_only(written)
-        handed = [fd for fd in (document, page) if fd is not None]
+        doc.document(records, url)  # what freqtrade would refuse is refused before anything is started
+        supply = Supply(records, url, self._certificate.pem if self._certificate else None, self._loaded)
+        supply.keep_state(self._state)
+        self._state = None
+        ours, end = pair()
+        line = Line(ours, supply.answer)
+        handed = [fd for fd in (end.fileno(), page) if fd is not None]
         try:
-            return Child(
-                self._argv(document, with_records(self._sandbox, records).encode()),
+            child = Child(
+                self._argv(end.fileno(), with_records(self._sandbox, records).encode()),
                 self._environment(),
                 outputs=(output.stdout, output.stderr),
                 handed=handed,
             )
         finally:
-            for fd in (written, *handed):
-                os.close(fd)
+            end.close()
+            if page is not None:
+                os.close(page)
+        line.start()
+        return child, line, supply
+
+    def _loaded(self, times: int) -> None:
+        """Told each time after the first; not every time, where strategy code makes it thousands."""
+        if times < 100 or times % 100 == 0:
+            self._report.event("bot.reload", "", Outcome.OK, {"times": str(times)})
 
     def _environment(self) -> dict[str, str]:
         user_data = Path(self._sandbox.write[0])
@@ -263,10 +319,10 @@ class _Bot:
             self._report.event("bot.sandbox", "", Outcome.FAILED, {"reason": "the kernel has no landlock"})
             self._report.note("this kernel has no Landlock: strategy code reaches every file of this user")
 
-    def _argv(self, document: int, sandbox: str) -> Sequence[str]:
+    def _argv(self, orders: int, sandbox: str) -> Sequence[str]:
         # -I: neither PYTHON* variables nor the working directory may bring modules in; -u: lines come when written.
         entry = [str(self._launch.python), "-I", "-u", "-m", "nasos.bot.entry"]
-        return [*entry, str(os.getpid()), str(document), sandbox, *self._command.with_document(document)]
+        return [*entry, str(os.getpid()), str(orders), sandbox, *self._command.words]
 
     def _told(self, ended: Ended, step: Leave | Again | GiveUp) -> None:
         after = {Leave: "done", Again: "restart", GiveUp: "given up"}[type(step)]
@@ -274,6 +330,16 @@ class _Bot:
         self._report.event("bot.exit", "", Outcome.OK if ended.asked else Outcome.FAILED, detail)
         if isinstance(step, Again):
             self._report.note(f"ended ({explain(ended.status)}); starts again in {step.delay:.0f} s")
+
+
+def _certificate(launch: Launch, port: int | None) -> ApiCertificate | None:
+    """What the API at ``port`` needs; an API without it would take passwords over plain http."""
+    if port is None:
+        return None
+    found = ApiCertificate(launch.tls) if launch.tls else None
+    if found is None or found.missing():
+        raise BotError(f"there is no certificate for the bot's API (port {port})", "nasos tls setup")
+    return found
 
 
 def _read_only(fd: int) -> int:

@@ -3,7 +3,8 @@
 Rules:
 
 * A new database login is on the credential page within one poll; nothing is restarted.
-* Other records take effect at the next start of the bot; each new version is told once.
+* Other records are handed on (`change.py`), or take effect at the next start of a bot without an API; each new
+  version is told once.
 * A poke (`poke.py`) is followed at once, and once more with the next poll: a standby may lag behind the write.
 * Vault down, sealed or refusing changes nothing for the bot. Each kind of trouble is told once when it begins, with
   what to type, and once when all is over. Refusing is another trouble than being away: it does not heal by itself.
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from nasos.bot.credential import Credential
 from nasos.bot.document import DATABASE, confidential, database_credential
-from nasos.bot.records import ReadOne
+from nasos.bot.records import ReadOne, Record
 from nasos.bot.report import Report
 from nasos.errors import Error, SecretDeleted, SecretNotFound
 from nasos.ledger import Outcome
@@ -37,13 +38,14 @@ _LAST: Final = 0.2  # seconds for a thread that is told to end and reads nothing
 class Refresh:
     """What is known of Vault, and one step to know more."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917  what it reads, and where each kind of news goes
         self,
         read: ReadOne,
         versions: Mapping[str, int],
         use_login: Callable[[Credential], object] | None,
         report: Report,
         pokes: Pokes | None = None,
+        changed: Callable[[str, Record], None] | None = None,
     ) -> None:
         self._read = read
         self._versions = dict(versions)
@@ -51,6 +53,7 @@ class Refresh:
         self._report = report
         self._pokes = pokes
         self._poked: set[str] = set()
+        self._changed = changed
         self._failures = 0
         self._told: set[type[Error]] = set()
         self._polls = 0
@@ -135,6 +138,9 @@ class Refresh:
         if applied and self._use_login:
             self._use_login(database_credential(record))
         self._versions[name] = record.version
+        if not applied and self._changed:
+            self._changed(name, record)
+            return
         when = "new connections use it" if applied else "in use after the next start of the bot"
         self._report.event("bot.secret", name, Outcome.OK, {"version": str(record.version), "applied": when})
 

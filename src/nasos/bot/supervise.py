@@ -39,6 +39,8 @@ class Ended:
     seconds: float
     asked: bool
     """Whether we told it to stop."""
+    anew: bool = False
+    """Whether we told it to stop in order to start it again at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ def decide(ended: Ended, failures: int, policy: RestartPolicy) -> Leave | Again 
     """What to do after ``ended``, with ``failures`` failed starts in a row before it."""
     if ended.asked:
         return Leave(exit_code(ended.status))
+    if ended.anew:
+        return Again(0.0, failures)
     failures = failures + 1 if ended.seconds < policy.quick else 1
     if failures >= policy.patience:
         return GiveUp(failures)

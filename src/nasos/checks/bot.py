@@ -6,10 +6,12 @@ import base64
 import http.client
 import os
 import re
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from nasos.bot.api import connection
 from nasos.bot.sandbox import TCP, supported
 from nasos.checks.edge import SECONDS, get
 from nasos.checks.rule import Failed, Passed, Skipped, Verdict, rule
@@ -36,21 +38,23 @@ _LOGIN_IN_URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@")
     needs=("vault.reachable",),
 )
 def api_reachable(target: Target) -> Verdict:
-    """Ask the bot itself, without the edge."""
+    """Ask the bot itself, without the edge: over TLS, with a certificate that only the bot has."""
     if target.ports is None:
         return Skipped("there is no stack here")
-    connection = http.client.HTTPConnection("127.0.0.1", target.ports.bot, timeout=SECONDS)
     try:
-        connection.request("GET", "/api/v1/ping")
-        answer = connection.getresponse()
+        line = connection(target.ports.bot, target.ca_file, SECONDS)
+        line.request("GET", "/api/v1/ping")
+        answer = line.getresponse()
         body = answer.read(1024)
+        line.close()
+    except ssl.SSLError as error:
+        refused = getattr(error, "verify_message", "").lower() or "it does not speak tls"
+        return Failed(f"port {target.ports.bot}: {refused}")
     except (OSError, http.client.HTTPException) as error:
         return Failed(f"port {target.ports.bot}: {getattr(error, 'strerror', None) or 'no answer'}".lower())
-    finally:
-        connection.close()
     if answer.status != http.HTTPStatus.OK or b"pong" not in body:
         return Failed(f"port {target.ports.bot} answers {answer.status}, and not as freqtrade does")
-    return Passed("ping, pong")
+    return Passed("ping, pong, over tls under its own name")
 
 
 @rule(

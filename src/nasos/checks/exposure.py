@@ -56,6 +56,8 @@ MAP: Final = (
     Listed("tls/vault.key", 0o600, "vault"),
     Listed("tls/postgres.pem", 0o644, "postgres"),
     Listed("tls/postgres.key", 0o600, "postgres"),
+    Listed("tls/bot.pem", 0o644, "bot"),
+    Listed("tls/bot.key", 0o600, "bot"),
     Listed("tls/edge.pem", 0o644, "nginx"),
     Listed("tls/edge.key", 0o600, "nginx"),
     Listed("vault", 0o700, "vault"),

@@ -14,7 +14,7 @@ from nasos.checks.rule import Failed, Passed, Rule, Skipped, Verdict, rule
 from nasos.checks.target import Target
 from nasos.finding import Severity
 
-SERVICES: Final = ("vault", "postgres", "edge")
+SERVICES: Final = ("vault", "postgres", "bot", "edge")
 """Who has a certificate."""
 
 HEADERS: Final = {

@@ -139,6 +139,7 @@ def _launch(
         say=note,
         environment=child_environment(tuple(keep)),
         configuration=configuration,
+        tls=settings.home / "tls",
         protected=_protected(settings),
         writers=_writers(settings.home),
         restart=restart,

@@ -36,6 +36,7 @@ def write_configuration(home: Home, settings: Settings, ports: Ports) -> bool:
         certificate=home.tls / "edge.pem",
         key=home.tls / "edge.key",
         upstream_port=ports.bot,
+        upstream_ca=home.tls / "ca.pem",
         directory=directory,
         page=Path(__file__).parent / "page",
         frequi=_frequi(settings),

@@ -94,12 +94,12 @@ class Stack:
             try:
                 api = vault.read(f"bots/{name}/api").fields
             except VaultError as error:
-                if health.bot_answers(self.ports.bot):
+                if health.bot_answers(self.ports.bot, self.ca_file):
                     raise ProgramFailed(
                         f"it answers; its login cannot be proven: {error.message}", error.hint
                     ) from None
                 raise
-            return health.bot(self.ports.bot, api["username"].reveal(), api["password"])()
+            return health.bot(self.ports.bot, self.ca_file, api["username"].reveal(), api["password"])()
 
         known: dict[str, health.Probe] = {
             "vault": self._with_its_disk(health.vault(vault)),

@@ -17,6 +17,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from nasos.bot.api import connection
 from nasos.database import Endpoint, Login, connect
 from nasos.errors import Error, ProgramFailed
 from nasos.secret import Secret
@@ -136,12 +137,17 @@ def exchange(port: int) -> Probe:
     return probe
 
 
-def bot(port: int, username: str, password: Secret) -> Probe:
+def bot(port: int, ca_file: Path, username: str, password: Secret) -> Probe:
     """Login at the bot's own API and its state."""
 
     def probe() -> str:
         pair = base64.b64encode(f"{username}:{password.reveal()}".encode()).decode()
-        body = _get(_to_bot(port), "/api/v1/show_config", {"Authorization": f"Basic {pair}"}, _OF_THE_BOT)[1]
+        body = _get(
+            connection(port, ca_file, REQUEST_SECONDS),
+            "/api/v1/show_config",
+            {"Authorization": f"Basic {pair}"},
+            _OF_THE_BOT,
+        )[1]
         try:
             shown = msgspec.json.decode(body, type=_Shown)
         except msgspec.MsgspecError:
@@ -153,16 +159,12 @@ def bot(port: int, username: str, password: Secret) -> Probe:
     return probe
 
 
-def bot_answers(port: int) -> bool:
+def bot_answers(port: int, ca_file: Path) -> bool:
     """Whether the bot's API answers at all: what can be said of it while its password cannot be read."""
     try:
-        return _get(_to_bot(port), "/api/v1/ping")[1] == b'{"status":"pong"}'
+        return _get(connection(port, ca_file, REQUEST_SECONDS), "/api/v1/ping")[1] == b'{"status":"pong"}'
     except (ProgramFailed, OSError, http.client.HTTPException):
         return False
-
-
-def _to_bot(port: int) -> http.client.HTTPConnection:
-    return http.client.HTTPConnection("127.0.0.1", port, timeout=REQUEST_SECONDS)
 
 
 class _Shown(msgspec.Struct):

@@ -21,6 +21,8 @@ from nasos.tls.dev_ca import DevCa, read_ca
 from nasos.tls.leaf import Leaf, ensure_leaf
 
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+BOT: Final = "bot.localhost"
+"""A name that only the bot's certificate has: nginx asks for it, so that no other service can stand in for the bot."""
 
 Notify: TypeAlias = Callable[[str, Leaf], None]
 """Called with a program's name and its new certificate, to make it use that."""
@@ -40,6 +42,7 @@ class Service:
 SERVICES: Final = (
     Service("vault", "vault", None),  # OpenBao watches its files (tls_auto_reload)
     Service("postgres", "postgres", SIGHUP),
+    Service("bot", "bot", None),  # its launcher looks, and hands it to the running API
     Service("edge", "nginx", SIGHUP),
 )
 
@@ -51,7 +54,12 @@ def edge_hosts(configured: Sequence[str]) -> tuple[str, ...]:
 
 def service_hosts(service: str, configured: Sequence[str]) -> tuple[str, ...]:
     """The names on a service's certificate."""
-    return edge_hosts(configured) if service == "edge" else LOOPBACK
+    match service:
+        case "edge":
+            return edge_hosts(configured)
+        case "bot":
+            return (BOT, *LOOPBACK)
+    return LOOPBACK
 
 
 def issue_all(  # noqa: PLR0913  one keyword per thing that the caller decides

@@ -22,6 +22,7 @@ from typing import Final
 from nasos.errors import TlsError
 from nasos.settings import child_environment, child_identity
 from nasos.tls import names, profile
+from nasos.tls.development import BOT
 
 OLDEST: Final = (1, 22)
 """Debian 12's; older ones miss parts that the template uses (``ssl_reject_handshake`` is of 1.19.4)."""
@@ -58,7 +59,9 @@ class EdgeConfig:
     certificate: Path
     key: Path
     upstream_port: int
-    """The bot's API, plain http on 127.0.0.1."""
+    """The bot's API, https on 127.0.0.1."""
+    upstream_ca: Path
+    """Who must have signed its certificate."""
     directory: Path
     """nginx's own: pid file and temporary bodies."""
     page: Path
@@ -127,6 +130,7 @@ def _places(config: EdgeConfig) -> dict[str, str]:
         "page": _path(config.page),
         "certificate": _path(config.certificate),
         "key": _path(config.key),
+        "upstream_ca": _path(config.upstream_ca),
     }
 
 
@@ -141,6 +145,7 @@ def _addresses(config: EdgeConfig, build: NginxBuild) -> dict[str, str]:
         "edge_default": " default_server" if by_address else "",
         "server_names": " ".join(f"[{host}]" if ":" in str(host) else str(host) for host in hosts),
         "upstream_port": str(config.upstream_port),
+        "upstream_name": BOT,
     }
 
 

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import socket
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import pytest
 
 from fixtures.postgres import BotDatabase, PostgresUnderTest
 from fixtures.vault import free_port
+from nasos.bot.api import NAME, context
 from nasos.bot.freqtrade import base_config
 from nasos.database import Login
 from nasos.settings import BotSettings
@@ -53,11 +55,11 @@ class Bot:
 
     def ask(self, path: str, method: str = "GET", authorization: str = "") -> tuple[int, bytes]:
         """One request to its API."""
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/api/v1/{path}", method=method)
+        request = urllib.request.Request(f"https://localhost:{self.port}/api/v1/{path}", method=method)
         if authorization:
             request.add_header("Authorization", authorization)
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310  http, made above
+            with urllib.request.urlopen(request, timeout=10, context=self.trust) as answer:  # noqa: S310  https, made above
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -75,9 +77,19 @@ class Bot:
         """A fresh access token."""
         return f"Bearer {json.loads(self.log_in(API['password'])[1])['access_token']}"
 
+    @property
+    def trust(self) -> ssl.SSLContext:
+        """A client of the stack's CA."""
+        return context(self.launched.home / "tls/ca.pem")
+
+    def wire(self) -> ssl.SSLSocket:
+        """A connection to its port."""
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        return self.trust.wrap_socket(plain, server_hostname=NAME)
+
     def websocket(self, token: str) -> int:
         """Status of the handshake: 101 is a yes."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as wire:
+        with self.wire() as wire:
             wire.sendall(
                 f"GET /api/v1/message/ws?token={token} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\n"
                 "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"

@@ -28,13 +28,6 @@ def test_every_record_arrives_under_the_name_that_freqtrade_wants(start: Start) 
     assert report["document"] == wanted
 
 
-def test_our_document_is_the_last_configuration_file(start: Start) -> None:
-    """It wins over the operator's files."""
-    words = start().first()["words"]
-    assert words[-2] == "-c"
-    assert words[-1].startswith("/proc/self/fd/")
-
-
 def test_the_bots_environment_and_arguments_are_clean(start: Start) -> None:
     """No secret and no setting of ours in environment or arguments of launcher and bot."""
     launched = start()
@@ -68,20 +61,20 @@ def test_the_search_for_traces_finds_a_planted_one(tmp_path: Path) -> None:
 def test_the_bot_gets_its_own_descriptors_only(
     start: Start, held_vault: HeldVault, planted_database: BotDatabase
 ) -> None:
-    """Standard ones, the document and the page; neither the lock nor anything that the launcher was given."""
+    """Standard ones, the order line and the page; no document, no lock, nothing that the launcher was given."""
     held_vault.put("db", DATABASE)
     fds = start(database_url=planted_database.url).first()["fds"]
     beyond = sorted(target.split(" ")[0] for fd, target in fds.items() if int(fd) > 2 and "/proc/" not in target)
-    assert beyond == ["/memfd:nasos-database", "/memfd:nasos-document"]
+    assert [target.partition(":[")[0] for target in beyond] == ["/memfd:nasos-database", "socket"]
     assert fds["0"] == "/dev/null"
 
 
 def test_the_bot_cannot_change_what_it_was_handed(
     start: Start, held_vault: HeldVault, planted_database: BotDatabase
 ) -> None:
-    """Document and credential page are sealed: not even their owner writes them, re-opened or not."""
+    """The credential page is sealed: not even its owner writes it, re-opened or not."""
     held_vault.put("db", DATABASE)
-    assert start(database_url=planted_database.url).first()["writable"] == []
+    assert start(database_url=planted_database.url).first()["writable"] is False
 
 
 def test_the_database_login_is_on_the_page_and_not_in_the_document(

@@ -1,0 +1,249 @@
+"""A record that changed in Vault comes into use while the bot trades.
+
+Rules:
+
+* The gentlest way that works: the API's credentials are swapped in place; where that is refused, and for every other
+  record, freqtrade loads its configuration anew; where it has done so too often (it keeps memory, descriptors and a
+  thread each time), its process is started anew.
+* Nothing counts as in use before the bot has shown it: new credentials are taken, the ones of before are refused, and
+  the bot is in the state in which it was (freqtrade forgets on a reload that somebody had stopped it).
+* A bot whose state cannot be asked is left alone, and asked again later.
+* A record with which the bot ends is put back by the launcher (`trial`), and told.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from nasos.bot.api import BotApi
+from nasos.bot.certificate import ApiCertificate
+from nasos.bot.orders import Certificate, Line, Swap
+from nasos.bot.records import Record
+from nasos.bot.report import Report
+from nasos.bot.supply import STATES, Supply
+from nasos.errors import BotError, Error
+from nasos.ledger import Outcome
+from nasos.secret import Secret
+
+RELOADS: Final = 60
+"""Configuration loads after which a process is replaced instead: each keeps about 8 descriptors, 2 MB, a thread and
+half a database connection of the time before; at 1024 descriptors about 110 fit (measured on 2026.9)."""
+
+ORDER_SECONDS: Final = 10.0
+RELOAD_SECONDS: Final = 120.0
+"""freqtrade looks once a round, which `internals.process_throttle_secs` and a busy strategy make long."""
+RETRY_SECONDS: Final = 30.0
+LOOK_SECONDS: Final = 5.0
+"""Between two looks at the certificate's files."""
+
+API: Final = "api"
+
+
+def ways(name: str, loads: int, *, known: bool) -> Iterator[str]:
+    """How a changed record may come into use, the gentlest way first.
+
+    ``known``: there was one before. A first one may need another sandbox (a chat is somewhere on the internet).
+    """
+    if name == API:
+        yield "swap"
+    if known and loads < RELOADS:
+        yield "reload"
+    yield "restart"
+
+
+class Changes:
+    """For one run of a bot with an API: what changed, and the thread that brings it into use."""
+
+    def __init__(  # noqa: PLR0913  one keyword per thing that it works with
+        self,
+        *,
+        supply: Supply,
+        line: Line,
+        port: int,
+        certificate: ApiCertificate,
+        report: Report,
+        restart: Callable[[str], None],
+    ) -> None:
+        self._supply = supply
+        self._line = line
+        self._api = BotApi(port, certificate.ca_file)
+        self._certificate = certificate
+        self._report = report
+        self._restart = restart
+        self._login: Mapping[str, Secret] = supply.records[API].fields
+        self._waiting: dict[str, Record] = {}
+        self._not_before: dict[str, float] = {}
+        self._wake = threading.Condition()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="changes", daemon=True)
+        self.trial: dict[str, Record] = {}
+        """Records of before, for those that are being tried out."""
+
+    def start(self) -> None:
+        """Work in a thread of its own until `stop`."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; what is under way is not waited for."""
+        with self._wake:
+            self._stopped = True
+            self._wake.notify()
+
+    def put(self, name: str, record: Record) -> None:
+        """Bring ``record`` into use; returns at once."""
+        with self._wake:
+            self._waiting[name] = record
+            self._not_before.pop(name, None)
+            self._wake.notify()
+
+    def _run(self) -> None:
+        while not self._stopped:
+            for name, record in self._due().items():
+                try:
+                    self._change(name, record)
+                except Exception as error:  # noqa: BLE001  one record's mistake must not leave the others waiting
+                    self._failed(name, record, BotError(f"unexpected {type(error).__name__}"))
+            self._renew()
+
+    def _due(self) -> dict[str, Record]:
+        """What may be tried now; waited for a while."""
+        with self._wake:
+            if not self._ready() and not self._stopped:
+                self._wake.wait(LOOK_SECONDS)
+            return {} if self._stopped else self._ready()
+
+    def _ready(self) -> dict[str, Record]:
+        now = time.monotonic()
+        return {name: it for name, it in self._waiting.items() if self._not_before.get(name, 0.0) <= now}
+
+    def _change(self, name: str, record: Record) -> None:
+        before = self._supply.records.get(name)
+        try:
+            self._supply.replace(name, record)
+        except BotError as error:
+            self._settled(name, record)
+            self._told(name, record, Outcome.FAILED, f"not used: {error.message}")
+            return
+        try:
+            how = self._in_use(name, before, record)
+        except Error as error:
+            self._failed(name, record, error)
+        else:
+            self._settled(name, record)
+            self._told(name, record, Outcome.OK, how)
+
+    def _settled(self, name: str, record: Record) -> None:
+        with self._wake:
+            if self._waiting.get(name) is record:
+                del self._waiting[name]
+
+    def _failed(self, name: str, record: Record, error: Error) -> None:
+        with self._wake:
+            first = name not in self._not_before
+            self._not_before[name] = time.monotonic() + RETRY_SECONDS
+        if first and not self._stopped:
+            self._told(name, record, Outcome.FAILED, f"in use after the next start of the bot: {error.message}")
+
+    def _told(self, name: str, record: Record, outcome: Outcome, how: str) -> None:
+        self._report.event("bot.secret", name, outcome, {"version": str(record.version), "applied": how})
+
+    def _in_use(self, name: str, before: Record | None, record: Record) -> str:
+        """Bring it into use and prove it.
+
+        Raises:
+            BotError: No way worked; the last reason.
+        """
+        state = self._state()
+        failure = BotError("the bot ended meanwhile")
+        for way in ways(name, self._supply.loads, known=before is not None):
+            if self._stopped:
+                break
+            try:
+                if way == "swap":
+                    return self._swap(record)
+                if before is not None and name != API:
+                    self.trial[name] = before
+                return self._reload(record, state) if way == "reload" else self._anew(state)
+            except BotError as error:
+                failure = error
+                if not self._stopped:
+                    self._report.note(f"bots/{self._report.bot}/{name}: no {way}: {error.message}")
+        raise failure
+
+    def _state(self) -> str:
+        state = self._api.state(self._login)
+        if state not in STATES:
+            raise BotError(f"the bot is in the state {state}, which is not one to come back to")
+        return state
+
+    def _swap(self, record: Record) -> str:
+        """In place: three milliseconds, no gap, no restart (measured on 2026.9)."""
+        before, token = self._login, self._api.log_in(self._login)
+        self._line.ask(Swap(dict(record.fields)), ORDER_SECONDS)
+        self._prove(before, token, record.fields)
+        self._login = record.fields
+        return "swapped in place; those of before are refused"
+
+    def _prove(self, before: Mapping[str, Secret], token: Secret | None, now: Mapping[str, Secret]) -> None:
+        """The bot shows by what it does which credentials it takes.
+
+        Raises:
+            BotError: It refuses the new ones, or takes some of before.
+        """
+        fresh = self._api.log_in(now)
+        if fresh is None or not self._api.accepts(fresh):
+            raise BotError("the bot refuses its new credentials")
+        if token and before["jwt_secret_key"] != now["jwt_secret_key"] and self._api.accepts(token):
+            raise BotError("the bot still takes a token that its key of before signed")
+        if before["password"] != now["password"] and self._api.log_in(before) is not None:
+            raise BotError("the bot still takes its password of before")
+        old, new = before.get("ws_token"), now.get("ws_token")
+        if new and not self._api.opens(new):
+            raise BotError("the bot refuses its new websocket token")
+        if old and old != new and self._api.opens(old):
+            raise BotError("the bot still takes its websocket token of before")
+
+    def _reload(self, record: Record, state: str) -> str:
+        before, loads = self._login, self._supply.loads
+        login = self._supply.records[API].fields
+        token = self._api.log_in(before)
+        self._supply.keep_state(state)
+        self._api.reload(before)
+        self._until(lambda: self._supply.loads > loads, "it was told to reload and does not")
+        self._until(lambda: self._shown(login) == state, f"it does not come back {state}")
+        self._prove(before, token, login)
+        self._login = login
+        self.trial.clear()
+        return f"the bot loaded its configuration anew and is {state}"
+
+    def _shown(self, login: Mapping[str, Secret]) -> str:
+        try:
+            return self._api.state(login)
+        except BotError:
+            return ""
+
+    def _until(self, what: Callable[[], bool], otherwise: str) -> None:
+        deadline = time.monotonic() + RELOAD_SECONDS
+        while not what():
+            if self._stopped or time.monotonic() > deadline:
+                raise BotError(otherwise)
+            time.sleep(0.1)
+
+    def _anew(self, state: str) -> str:
+        self._restart(state)
+        return f"the bot is started anew, and {state}"
+
+    def _renew(self) -> None:
+        """A renewed certificate goes to the running API, from the next handshake on."""
+        if self._stopped or not self._certificate.renewed():
+            return
+        try:
+            self._line.ask(Certificate(self._certificate.pem()), ORDER_SECONDS)
+        except Error as error:
+            if not self._stopped:
+                self._report.note(f"the renewed certificate of the bot's API is not in use: {error.message}")
+        else:
+            self._report.event("bot.certificate", "", Outcome.OK)

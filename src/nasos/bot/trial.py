@@ -1,0 +1,41 @@
+"""Records with which the bot ended are put back to the ones before, until Vault holds others. No IO here.
+
+Rules: a record is on trial from the moment when it is to come into use until the bot has shown that it works, or has
+run with it for a while; a bot that ends unasked meanwhile is started with the records before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from nasos.bot.records import Record, Records
+
+
+class Trials:
+    """Of one launcher."""
+
+    def __init__(self) -> None:
+        self._before: dict[str, Record] = {}
+        self._refused: dict[str, tuple[int, Record]] = {}
+
+    def ended(self, trial: Mapping[str, Record], records: Records, *, unasked: bool, proven: bool) -> list[str]:
+        """A run with ``records`` is over, ``trial`` was going on; names of the records that are put back.
+
+        ``proven``: it ran for long enough that what it was started with is not to blame.
+        """
+        if proven:
+            self._before.clear()
+        self._before |= trial
+        if not unasked or not self._before:
+            return []
+        names = sorted(self._before.keys() & records.keys())
+        self._refused |= {name: (records[name].version, self._before[name]) for name in names}
+        self._before.clear()
+        return names
+
+    def in_use(self, records: Records) -> Records:
+        """What to start with when Vault holds ``records``."""
+        self._refused = {
+            name: it for name, it in self._refused.items() if name in records and records[name].version == it[0]
+        }
+        return {**records, **{name: before for name, (_, before) in self._refused.items()}}
