@@ -8,11 +8,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import ssl
 import struct
 import threading
 import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Self
 
 USERNAME = "trader"
@@ -35,6 +37,10 @@ class Received:
 class BotApi:
     """A running simulator; use it as a context manager."""
 
+    certificates: Path | None = None
+    """Where ``bot.pem`` and ``bot.key`` are; without, plain http."""
+    service: str = "bot"
+    """Whose certificate it shows."""
     port: int = 0
     received: list[Received] = field(default_factory=list)
     answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
@@ -44,6 +50,12 @@ class BotApi:
         """Listen."""
         self._server = _Quiet(("127.0.0.1", self.port), type("Bound", (_Answering,), {"bot": self}))
         self.port = self._server.server_address[1]
+        if self.certificates:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(self.certificates / f"{self.service}.pem", self.certificates / f"{self.service}.key")
+            # The handshake is done by the thread that answers, so that a silent client stops nobody else.
+            wrapped = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+            self._server.socket = wrapped
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
         self._thread.start()
         return self

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nasos.bot import claim, refresh
+from nasos.bot import change, claim, refresh
 from nasos.bot.command import parse
 from nasos.bot.configuration import read_files
 from nasos.bot.launch import Launch, run
@@ -61,6 +61,8 @@ def main(options: dict[str, object]) -> int:
         end_with_parent(os.getppid(), signal.SIGTERM)
     refresh.INTERVAL = refresh.LONGEST = float(str(options.get("interval", 0.05)))  # type: ignore[misc]  # the test's patience, not the product's
     claim.PATIENCE = 1.0  # type: ignore[misc]  # as above
+    if "reloads" in options:
+        change.RELOADS = int(str(options["reloads"]))  # type: ignore[misc]
     home, vault = Path(str(options["home"])), int(str(options["vault"]))
     command = parse([str(word) for word in options["words"]], home)  # type: ignore[attr-defined]
     configuration = read_files(command.configs)

@@ -55,12 +55,13 @@ def start(tmp_path: Path, held_vault: HeldVault, fake_python: Path) -> Iterator[
     starter.end()
 
 
-BOT = f"""#!{PROJECT}/.venv-bot/bin/python -I
+BOT = """#!{project}/.venv-bot/bin/python -I
 import sys
-sys.path.insert(0, {str(PROJECT / "src")!r})
+sys.path.insert(0, {source!r})
 from nasos.bot import sandbox
-if {{unconfined}}:
+if {unconfined}:
     sandbox.enter = lambda confinement: 0
+{before}
 from nasos.bot.entry import main
 main(sys.argv[sys.argv.index('nasos.bot.entry') + 1 :])
 """
@@ -79,9 +80,17 @@ def unconfined_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _python(tmp_path_factory, unconfined=True)
 
 
-def _python(tmp_path_factory: pytest.TempPathFactory, *, unconfined: bool) -> Path:
+@pytest.fixture(scope="session")
+def strange_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A freqtrade whose inside is not what we know: its API asks for its credentials in another way."""
+    before = "from freqtrade.rpc.api_server import api_auth\napi_auth.get_api_config = lambda: {}"
+    return _python(tmp_path_factory, unconfined=True, before=before)
+
+
+def _python(tmp_path_factory: pytest.TempPathFactory, *, unconfined: bool, before: str = "") -> Path:
     path = tmp_path_factory.mktemp("python") / "python"
-    path.write_text(BOT.format(unconfined=unconfined))
+    source = str(PROJECT / "src")
+    path.write_text(BOT.format(project=PROJECT, source=source, unconfined=unconfined, before=before))
     path.chmod(0o755)
     return path
 

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
-import socket
-import ssl
-import urllib.error
-import urllib.request
+import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from fixtures.postgres import BotDatabase, PostgresUnderTest
-from fixtures.vault import free_port
-from nasos.bot.api import NAME, context
-from nasos.bot.freqtrade import base_config
 from nasos.database import Login
-from nasos.settings import BotSettings
-from nasos.stack import demo_exchange
-from simulators.launched import API, EXCHANGE, HeldVault, Launched, Start, eventually, traces
+from simulators.launched import API, EXCHANGE, HeldVault, Start, eventually, traces
+from simulators.trading import Bot, Ground
 
 SPY = '''
 import json, pathlib
@@ -43,85 +33,10 @@ class Spy(IStrategy):
 '''
 
 
-@dataclass
-class Bot:
-    """A bot that trades."""
-
-    launched: Launched
-    vault: HeldVault
-    database: BotDatabase
-    port: int
-    user_data: Path
-
-    def ask(self, path: str, method: str = "GET", authorization: str = "") -> tuple[int, bytes]:
-        """One request to its API."""
-        request = urllib.request.Request(f"https://localhost:{self.port}/api/v1/{path}", method=method)
-        if authorization:
-            request.add_header("Authorization", authorization)
-        try:
-            with urllib.request.urlopen(request, timeout=10, context=self.trust) as answer:  # noqa: S310  https, made above
-                return answer.status, answer.read()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read()
-        except OSError:
-            return 0, b""
-
-    def log_in(self, password: str) -> tuple[int, bytes]:
-        """With the injected user name."""
-        login = base64.b64encode(f"{API['username']}:{password}".encode()).decode()
-        return self.ask("token/login", "POST", f"Basic {login}")
-
-    @property
-    def bearer(self) -> str:
-        """A fresh access token."""
-        return f"Bearer {json.loads(self.log_in(API['password'])[1])['access_token']}"
-
-    @property
-    def trust(self) -> ssl.SSLContext:
-        """A client of the stack's CA."""
-        return context(self.launched.home / "tls/ca.pem")
-
-    def wire(self) -> ssl.SSLSocket:
-        """A connection to its port."""
-        plain = socket.create_connection(("127.0.0.1", self.port), timeout=10)
-        return self.trust.wrap_socket(plain, server_hostname=NAME)
-
-    def websocket(self, token: str) -> int:
-        """Status of the handshake: 101 is a yes."""
-        with self.wire() as wire:
-            wire.sendall(
-                f"GET /api/v1/message/ws?token={token} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\n"
-                "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-                .encode()
-            )  # fmt: skip
-            return int(wire.recv(64).split()[1])
-
-    def pid(self) -> int:
-        """The bot's process."""
-        return int(json.loads((self.launched.home / "run/bot/testbot.child").read_text())["pid"])
-
-
 @pytest.fixture(scope="module")
 def database(postgres: PostgresUnderTest) -> BotDatabase:
     """The bot's PostgreSQL."""
     return postgres.bot("testbot")
-
-
-@dataclass
-class Ground:
-    """All that a freqtrade command needs."""
-
-    start: Start
-    vault: HeldVault
-    port: int
-    user_data: Path
-    database_url: str
-
-    def run(self, subcommand: str, *words: str, **options: Any) -> Launched:
-        """Start the launcher with a freqtrade command."""
-        line = ["freqtrade", subcommand, "--userdir", str(self.user_data), "-c", str(self.start.home / "base.json")]
-        return self.start(words=[*line, *words], database_url=self.database_url, **options)
 
 
 @pytest.fixture(scope="module")
@@ -129,23 +44,12 @@ def ground(
     tmp_path_factory: pytest.TempPathFactory, bot_python: Path, exchange: int, database: BotDatabase
 ) -> Iterator[Ground]:
     """Configuration, user directory and Vault of one bot."""
-    vault, port = HeldVault(), free_port()
+    vault = HeldVault()
     vault.put("api", API)
     vault.put("exchange", EXCHANGE)
     put_login(vault, database.login)
     start = Start(tmp_path_factory.mktemp("bot"), vault, bot_python)
-    user_data = start.home / "user_data"
-    (user_data / "strategies").mkdir(parents=True)
-    (user_data / "strategies" / "spy.py").write_text(SPY)
-    config = base_config(
-        BotSettings(name="testbot", strategy="Spy"),
-        exchange=demo_exchange.ccxt_config(exchange),
-        api_port=port,
-        db_url=database.url,
-        project=None,
-    )
-    (start.home / "base.json").write_text(json.dumps(config))
-    yield Ground(start, vault, port, user_data, database.url)
+    yield Ground.prepare(start, vault, SPY, exchange, database.url)
     start.end()
     os.close(vault.fd)
 
@@ -156,10 +60,10 @@ def put_login(vault: HeldVault, login: Login) -> None:
 
 
 @pytest.fixture(scope="module")
-def bot(ground: Ground, database: BotDatabase) -> Iterator[Bot]:
+def bot(ground: Ground) -> Iterator[Bot]:
     """It runs, and its strategy is loaded."""
     launched = ground.run("trade", "--logfile", str(ground.user_data / "freqtrade.log"))
-    bot = Bot(launched, ground.vault, database, ground.port, ground.user_data)
+    bot = Bot(launched, ground.vault, ground.port, ground.user_data)
     eventually(lambda: bot.ask("ping")[0] == 200 and (ground.user_data / "strategies/seen.json").exists(), 120)
     yield bot
     assert launched.stop() == 130
@@ -211,21 +115,21 @@ def test_the_bot_leaves_no_core_file(bot: Bot) -> None:
     assert line.split()[4:6] == ["0", "0"]
 
 
-def test_a_rotated_database_login_is_used_while_the_bot_trades(bot: Bot) -> None:
+def test_a_rotated_database_login_is_used_while_the_bot_trades(bot: Bot, database: BotDatabase) -> None:
     """The other role takes over, the old one is shut, and the API answers all the time."""
     pid = bot.pid()
-    assert "testbot_a" in bot.database.users()
-    put_login(bot.vault, bot.database.set_password("testbot_b"))
+    assert "testbot_a" in database.users()
+    put_login(bot.vault, database.set_password("testbot_b"))
 
     def moved() -> bool:
         assert bot.ask("count", authorization=bot.bearer)[0] == 200
-        return bot.database.users() == {"testbot_b"}
+        return database.users() == {"testbot_b"}
 
     eventually(moved, 60)
-    bot.database.execute("ALTER ROLE testbot_a NOLOGIN")
+    database.execute("ALTER ROLE testbot_a NOLOGIN")
     # Idle ones only: ended in mid-transaction, freqtrade exits 1, with the plugin as without (measured).
     idle = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'testbot_%' AND state = 'idle'"
-    bot.database.execute(idle)
+    database.execute(idle)
     eventually(lambda: bot.ask("status", authorization=bot.bearer)[0] == 200)
     assert bot.pid() == pid
 
@@ -242,6 +146,7 @@ def test_a_configuration_error_is_a_failure_and_quotes_no_secret(ground: Ground,
     """freqtrade exits 0 after it; the launcher does not."""
     wrong = tmp_path / "wrong.json"
     wrong.write_text('{"stake_amount": "all of it"}')
+    shutil.copytree(ground.start.home / "tls", tmp_path / "tls")
     launched = ground.run("webserver", "-c", str(wrong), restart=False, home=str(tmp_path))
     assert launched.process.wait(60) == 3
     assert "Configuration error" in launched.error.read_text()

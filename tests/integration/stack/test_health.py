@@ -15,6 +15,7 @@ import pytest
 
 from fixtures.postgres import PostgresUnderTest
 from fixtures.vault import Server, VaultUnderTest, free_port
+from nasos.bot.api import NAME
 from nasos.errors import ProgramFailed
 from nasos.secret import Secret
 from nasos.stack import health
@@ -59,6 +60,24 @@ def listen() -> Iterator[Listen]:
         one.close()
 
 
+def _context(place: Path, name: str = "localhost") -> ssl.SSLContext:
+    now = datetime.now(UTC)
+    leaf = ensure_leaf(DevCa.open(place, now=now), place, name, (name,), now=now)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(leaf.cert, leaf.key)
+    return context
+
+
+BotSays = Callable[[bytes | None], tuple[int, Path]]
+
+
+@pytest.fixture
+def bot_says(listen: Listen, tmp_path: Path) -> BotSays:
+    """A bot's API that gives one answer to all: its port, and the CA of its certificate."""
+    tls = _context(tmp_path, NAME)
+    return lambda answer: (listen(answer, tls), tmp_path / "ca.pem")
+
+
 def http(status: int, body: bytes = b"") -> bytes:
     """One answer."""
     return b"HTTP/1.1 %d Said\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (status, len(body), body)
@@ -85,44 +104,55 @@ def seen(probe: health.Probe) -> str:
     ],
 )
 def test_each_failure_of_the_bot_is_told(
-    listen: Listen, monkeypatch: pytest.MonkeyPatch, answer: bytes | None, evidence: str
+    bot_says: BotSays,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: bytes | None,
+    evidence: str,
 ) -> None:
     """Silence, a foreign service, another program's page, a wrong password; never the password."""
     monkeypatch.setattr(health, "REQUEST_SECONDS", 0.3)
-    told = seen(health.bot(listen(answer), "nasos", Secret("planted-password")))
+    told = seen(health.bot(*bot_says(answer), "nasos", Secret("planted-password")))
     assert evidence in told
     assert "planted" not in told
 
 
-def test_a_well_bot_says_what_it_does(listen: Listen) -> None:
+def test_a_well_bot_says_what_it_does(bot_says: BotSays) -> None:
     """The twin: the same probe is satisfied by freqtrade's own answer, and real money is shouted."""
     shown = http(200, b'{"state": "running", "strategy": "Mine", "dry_run": false}')
-    found = health.look("bot", health.bot(listen(shown), "nasos", Secret("x")))
+    found = health.look("bot", health.bot(*bot_says(shown), "nasos", Secret("x")))
     assert found == health.Health("bot", healthy=True, evidence="running, Mine, REAL MONEY")
 
 
-def test_nothing_listens(listen: Listen) -> None:
+def test_a_bot_under_a_foreign_certificate_is_not_well_and_hears_no_password(
+    listen: Listen, bot_says: BotSays, tmp_path: Path
+) -> None:
+    """Another CA, another service of the same CA, no TLS at all; the twin is the test above."""
+    other = tmp_path / "other"
+    other.mkdir(mode=0o700)
+    shown = http(200, b'{"state": "running", "strategy": "Mine", "dry_run": true}')
+    _, ca_file = bot_says(shown)
+
+    def told(tls: ssl.SSLContext | None) -> str:
+        return seen(health.bot(listen(shown, tls), ca_file, "nasos", Secret("x")))
+
+    assert "its certificate is refused" in told(_context(other, NAME))
+    assert "its certificate is refused: Hostname mismatch" in told(_context(tmp_path, "localhost"))
+    assert told(None) == "its TLS handshake fails"
+
+
+def test_nothing_listens(bot_says: BotSays) -> None:
     """Of each program that is asked over a port."""
-    del listen
-    port = free_port()
-    assert seen(health.bot(port, "nasos", Secret("x"))) == "nothing listens there"
+    port, (_, ca_file) = free_port(), bot_says(None)
+    assert seen(health.bot(port, ca_file, "nasos", Secret("x"))) == "nothing listens there"
     assert seen(health.exchange(port)) == "nothing listens there"
-    assert not health.bot_answers(port)
+    assert not health.bot_answers(port, ca_file)
 
 
-def test_a_bot_that_answers_is_told_from_one_that_does_not(listen: Listen) -> None:
+def test_a_bot_that_answers_is_told_from_one_that_does_not(bot_says: BotSays) -> None:
     """For the time while Vault is sealed: freqtrade's own pong, and nobody else's page."""
-    assert health.bot_answers(listen(http(200, b'{"status":"pong"}')))
-    assert not health.bot_answers(listen(http(200, b"hello")))
-    assert not health.bot_answers(listen(http(503)))
-
-
-def _context(place: Path) -> ssl.SSLContext:
-    now = datetime.now(UTC)
-    leaf = ensure_leaf(DevCa.open(place, now=now), place, "edge", ("localhost",), now=now)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(leaf.cert, leaf.key)
-    return context
+    assert health.bot_answers(*bot_says(http(200, b'{"status":"pong"}')))
+    assert not health.bot_answers(*bot_says(http(200, b"hello")))
+    assert not health.bot_answers(*bot_says(http(503)))
 
 
 def test_each_failure_of_the_edge_is_told(listen: Listen, tmp_path: Path) -> None:

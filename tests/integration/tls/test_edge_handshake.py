@@ -123,7 +123,7 @@ def test_other_ca_is_not_trusted(edge: Edge, tmp_path: Path) -> None:
 
 def test_without_addresses_a_nameless_handshake_is_refused(binary: Path, certificates: Path, tmp_path: Path) -> None:
     """Where only names are served, a scanner that sends no name learns nothing; a named client is served."""
-    with BotApi() as bot:
+    with BotApi(certificates) as bot:
         config = edge_config(certificates, tmp_path, bot.port, hosts=("localhost",))
         with running(binary, config):
             edge = Edge(config, binary, bot, certificates / "ca.pem")
@@ -138,7 +138,7 @@ def test_reload_shows_the_new_certificate(binary: Path, tmp_path: Path) -> None:
     tls.mkdir()
     directory.mkdir()
     issue_all(tls, ["localhost"], now=datetime.now(UTC))
-    with BotApi() as bot:
+    with BotApi(tls) as bot:
         config = edge_config(tls, directory, bot.port)
         with running(binary, config) as pid:
             edge = Edge(config, binary, bot, tls / "ca.pem", pid)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import socket
+import ssl
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from fixtures.edge import Answer, Edge, edge_config, fresh_source, running
+from nasos.tls.development import BOT
 from simulators.bot_api import ACCESS_TOKEN, PASSWORD, USERNAME, BotApi
 
 BASIC = "Basic " + base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
@@ -74,11 +76,15 @@ def test_password_is_refused_outside_login(edge: Edge, target: str, authorizatio
 
 def test_the_bot_itself_would_accept_the_password(edge: Edge) -> None:
     """The negative twin: without nginx, the password opens every address."""
-    with socket.create_connection(("127.0.0.1", edge.bot.port), timeout=10) as plain:
-        plain.sendall(
+    trust = ssl.create_default_context(cafile=str(edge.ca))
+    with (
+        socket.create_connection(("127.0.0.1", edge.bot.port), timeout=10) as plain,
+        trust.wrap_socket(plain, server_hostname=BOT) as secured,
+    ):
+        secured.sendall(
             f"GET /api/v1/balance HTTP/1.1\r\nHost: x\r\nAuthorization: {BASIC}\r\nConnection: close\r\n\r\n".encode()
         )
-        assert plain.recv(15) == b"HTTP/1.1 200 OK"
+        assert secured.recv(15) == b"HTTP/1.1 200 OK"
 
 
 def test_two_credentials_are_refused(edge: Edge) -> None:
@@ -116,7 +122,7 @@ def test_another_forwarded_address_does_not_reset_the_limit(edge: Edge) -> None:
 
 def test_ipv6_clients_are_counted_by_their_64(binary: Path, certificates: Path, tmp_path: Path) -> None:
     """Guessing from another address of the same /64 is the same client; another /64 is another."""
-    with BotApi() as bot:
+    with BotApi(certificates) as bot:
         config = edge_config(certificates, tmp_path, bot.port)
         trust = "http {\n    set_real_ip_from 127.0.0.0/8;\n    real_ip_header X-Test-Client;"
         with running(binary, config, lambda text: text.replace("http {", trust, 1)):
@@ -250,7 +256,7 @@ def test_http2_is_spoken(edge: Edge) -> None:
 
 def test_bot_down_is_said_plainly(binary: Path, certificates: Path, tmp_path: Path) -> None:
     """Without the bot the API answers 503 in JSON, hardened, and the page is still there to say so."""
-    with BotApi() as gone:
+    with BotApi(certificates) as gone:
         port = gone.port
     config = edge_config(certificates, tmp_path, port)
     with running(binary, config):
@@ -266,7 +272,7 @@ def test_bot_down_is_said_plainly(binary: Path, certificates: Path, tmp_path: Pa
 
 def test_frequi_is_passed_through(binary: Path, certificates: Path, tmp_path: Path) -> None:
     """With FreqUI, pages come from the bot, its API description stays hidden, and a password is refused there too."""
-    with BotApi() as bot:
+    with BotApi(certificates) as bot:
         bot.answers["/assets/x.js"] = (200, {})
         config = edge_config(certificates, tmp_path, bot.port, frequi=True)
         with running(binary, config):

@@ -128,7 +128,7 @@ def test_no_token_is_written_while_the_bot_answers(edge: Edge) -> None:
 
 def test_no_token_is_written_while_the_bot_is_down(binary: Path, certificates: Path, tmp_path: Path) -> None:
     """The error for an unreachable bot, which nginx writes with the whole request, does not either."""
-    with BotApi() as gone:
+    with BotApi(certificates) as gone:
         port = gone.port
     config = edge_config(certificates, tmp_path, port)
     with running(binary, config):
@@ -141,7 +141,7 @@ def test_no_token_is_written_while_the_bot_is_down(binary: Path, certificates: P
 
 def test_a_talkative_error_log_would_leak(binary: Path, certificates: Path, tmp_path: Path) -> None:
     """The negative twin: with nginx's usual level the token of a websocket stands in the log once the bot is down."""
-    with BotApi() as gone:
+    with BotApi(certificates) as gone:
         port = gone.port
     config = edge_config(certificates, tmp_path, port)
     usual = lambda text: text.replace('error.log" crit;', 'error.log" error;').replace('.log" emerg;', '.log" error;')  # noqa: E731

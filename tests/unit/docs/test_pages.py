@@ -216,7 +216,8 @@ def test_the_architecture_names_every_event_and_no_other() -> None:
             written |= set(
                 re.findall(r'"((?:vault|secret|stack|postgres|bot|tls|ledger|host|backup)\.[a-z-]+)"', path.read_text())
             )
-    files = {"vault.pem", "vault.key", "stack.json", "postgres.pem", "postgres.key", "postgres.log", "backup.json"}
+    leaves = {f"{service}.{kind}" for service in ("vault", "postgres", "bot") for kind in ("pem", "key")}
+    files = {*leaves, "stack.json", "postgres.log", "backup.json", "bot.localhost"}
     assert set(re.findall(r"`([a-z]+\.[a-z-]+)`", page)) == written - files
 
 

@@ -20,6 +20,7 @@ CONFIG = EdgeConfig(
     certificate=Path("/h/tls/edge.pem"),
     key=Path("/h/tls/edge.key"),
     upstream_port=8446,
+    upstream_ca=Path("/h/tls/ca.pem"),
     directory=Path("/h/nginx"),
     page=Path("/p"),
 )
