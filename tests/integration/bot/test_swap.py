@@ -128,7 +128,6 @@ def test_a_stopped_bot_stays_stopped(bot: Bot) -> None:
 
 def test_a_reload_behind_our_back_gets_todays_secrets(bot: Bot) -> None:
     """As FreqUI and Telegram order it: the bot comes back with what was swapped in, not with what it started with."""
-
     pid, before, count = bot.pid(), trades(bot), reloads(bot)
     assert bot.ask("reload_config", "POST", bot.bearer)[0] == 200
     eventually(lambda: reloads(bot) == count + 1, 60)
