@@ -66,6 +66,7 @@ class Changes:
         certificate: ApiCertificate,
         report: Report,
         restart: Callable[[str], None],
+        refused: Callable[[str, Record, Record], None],
     ) -> None:
         self._supply = supply
         self._line = line
@@ -73,6 +74,7 @@ class Changes:
         self._certificate = certificate
         self._report = report
         self._restart = restart
+        self._refused = refused
         self._login: Mapping[str, Secret] = supply.records[API].fields
         self._waiting: dict[str, Record] = {}
         self._not_before: dict[str, float] = {}
@@ -125,6 +127,8 @@ class Changes:
             self._supply.replace(name, record)
         except BotError as error:
             self._settled(name, record)
+            if before is not None:
+                self._refused(name, record, before)
             self._told(name, record, Outcome.FAILED, f"not used: {error.message}")
             return
         try:

@@ -217,7 +217,13 @@ class _Bot:
             child.start_anew()
 
         changes = Changes(
-            supply=supply, line=line, port=self._port, certificate=self._certificate, report=self._report, restart=anew
+            supply=supply,
+            line=line,
+            port=self._port,
+            certificate=self._certificate,
+            report=self._report,
+            restart=anew,
+            refused=self._trials.refuse,
         )
         changes.start()
         return changes

@@ -1,7 +1,8 @@
 """Records with which the bot ended are put back to the ones before, until Vault holds others. No IO here.
 
 Rules: a record is on trial from the moment when it is to come into use until the bot has shown that it works, or has
-run with it for a while; a bot that ends unasked meanwhile is started with the records before.
+run with it for a while; a bot that ends unasked meanwhile is started with the records before. So it is when freqtrade
+would refuse the record: a bot that ended for another reason must come back.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ class Trials:
         self._refused |= {name: (records[name].version, self._before[name]) for name in names}
         self._before.clear()
         return names
+
+    def refuse(self, name: str, record: Record, before: Record) -> None:
+        """``record`` cannot work: also a start goes on with the one before."""
+        self._refused[name] = (record.version, before)
 
     def in_use(self, records: Records) -> Records:
         """What to start with when Vault holds ``records``."""

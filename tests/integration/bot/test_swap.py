@@ -150,7 +150,7 @@ def test_no_descriptor_of_the_bot_holds_its_document(bot: Bot) -> None:
     """After the start nothing is left to read but the database page, which this bot does not have."""
     found = [str(entry.readlink()) for entry in Path(f"/proc/{bot.pid()}/fd").iterdir()]
     assert found
-    assert not [name for name in found if "memfd" in name]
+    assert [name for name in found if "memfd" in name] == []
 
 
 def test_plain_http_is_not_answered(bot: Bot) -> None:
@@ -178,7 +178,7 @@ def test_a_renewed_certificate_is_shown_without_a_restart(bot: Bot) -> None:
 
 
 def test_a_bot_that_ends_with_a_new_record_runs_with_the_one_before(bot: Bot) -> None:
-    """Killed while it was to come into use: put back, and told."""
+    """Killed while it was to come into use: put back, and told; so is what freqtrade would have refused before."""
     pid, loaded, version = bot.pid(), reloads(bot), str(bot.vault.records["exchange"]["version"])
     bot.vault.put("exchange", {**EXCHANGE, "secret": "planted-third-secret-8L"})
     eventually(lambda: reloads(bot) > loaded, 60)
@@ -187,6 +187,7 @@ def test_a_bot_that_ends_with_a_new_record_runs_with_the_one_before(bot: Bot) ->
     assert ("exchange", "failed", "the bot ended with it and is started with the one before") in bot.applied
     starts = [event for event in bot.launched.events() if event.event == "bot.start"]
     assert starts[-1].detail["exchange"] == version
+    assert starts[-1].detail["api"] == str(bot.vault.records["api"]["version"] - 1)
 
 
 @pytest.mark.long
