@@ -20,6 +20,7 @@ from typing import Final
 
 from nasos.bot.api import BotApi
 from nasos.bot.certificate import ApiCertificate
+from nasos.bot.document import SECTIONS
 from nasos.bot.orders import Certificate, Line, Swap
 from nasos.bot.records import Record
 from nasos.bot.report import Report
@@ -96,6 +97,9 @@ class Changes:
 
     def put(self, name: str, record: Record) -> None:
         """Bring ``record`` into use; returns at once."""
+        if name not in SECTIONS:
+            self._told(name, record, Outcome.OK, "it is no part of freqtrade's configuration")
+            return
         with self._wake:
             self._waiting[name] = record
             self._not_before.pop(name, None)
