@@ -34,15 +34,19 @@ class ApiCertificate:
         Raises:
             FileRefused: They are missing, or others could have read the key.
         """
-        given = self._look()
+        found = self._look()
         try:
             chain = self._chain.read_bytes()
         except OSError as error:
             reason = (error.strerror or "").lower()
             raise FileRefused(f"cannot read {self._chain}: {reason}", "nasos tls setup") from None
         pem = Secret((read_private(self._key) + chain).decode("ascii", "replace"))
-        self._given = given
+        self._given = found
         return pem
+
+    def not_used(self) -> None:
+        """What `pem` gave last did not come into use: `renewed` says so until another try."""
+        self._given = ()
 
     def renewed(self) -> bool:
         """Whether it is another one than `pem` gave last."""

@@ -81,6 +81,7 @@ class Changes:
         self._not_before: dict[str, float] = {}
         self._wake = threading.Condition()
         self._stopped = False
+        self._old_certificate = False
         self._thread = threading.Thread(target=self._run, name="changes", daemon=True)
         self.trial: dict[str, Record] = {}
         """Records of before, for those that are being tried out."""
@@ -94,6 +95,9 @@ class Changes:
         with self._wake:
             self._stopped = True
             self._wake.notify()
+
+    def _over(self) -> bool:
+        return self._stopped
 
     def put(self, name: str, record: Record) -> None:
         """Bring ``record`` into use; returns at once."""
@@ -251,7 +255,10 @@ class Changes:
         try:
             self._line.ask(Certificate(self._certificate.pem()), ORDER_SECONDS)
         except Error as error:
-            if not self._stopped:
+            self._certificate.not_used()
+            if not (self._old_certificate or self._over()):
+                self._old_certificate = True
                 self._report.note(f"the renewed certificate of the bot's API is not in use: {error.message}")
         else:
+            self._old_certificate = False
             self._report.event("bot.certificate", "", Outcome.OK)

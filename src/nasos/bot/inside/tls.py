@@ -4,6 +4,8 @@ Rules:
 
 * Certificate and key come from the launcher each time the API starts, and again when they were renewed; the key is on
   an anonymous file for the moment in which OpenSSL reads it.
+* A renewed one is chosen whole, handshake by handshake: changed in place, OpenSSL has a certificate without its key for
+  a moment, and a handshake just then fails (measured).
 * TLS 1.3 only: the peers are our own nginx, launcher and checks.
 * An API that would start without it ends the bot: freqtrade would log the exception and trade on.
 """
@@ -28,7 +30,7 @@ class ApiTls:
     def __init__(self, fetch: Callable[[], Secret], refuse: Callable[[Error], NoReturn]) -> None:
         self._fetch = fetch
         self._refuse = refuse
-        self._context: ssl.SSLContext | None = None
+        self._current: ssl.SSLContext | None = None
         self._installed = False
 
     def require(self) -> None:
@@ -60,29 +62,33 @@ class ApiTls:
         """Use another certificate and key, from the next handshake on.
 
         Raises:
-            BotError: They cannot be read, or no API is running.
+            BotError: They cannot be read, or no API is running; the one of before stays.
         """
-        if self._context is None:
+        if self._current is None:
             raise BotError("the bot has no API")
-        load(self._context, pem)
+        self._current = context_of(pem)
 
     def _secure(self, config: Any) -> None:  # noqa: ANN401
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        load(context, self._fetch())
+        context = context_of(self._fetch())
+        context.sni_callback = self._choose
         config.ssl_context_factory = lambda *_: context
         config.load()
         if config.ssl is not context:
             raise unfamiliar("UvicornServer that takes our TLS", "its API would not be encrypted")
-        self._context = context
+        self._current = context
+
+    def _choose(self, handshake: Any, *_: object) -> None:  # noqa: ANN401  SSLObject or SSLSocket
+        handshake.context = self._current
 
 
-def load(context: ssl.SSLContext, pem: Secret) -> None:
-    """Give ``context`` a key and its certificate chain.
+def context_of(pem: Secret) -> ssl.SSLContext:
+    """TLS for a server with this key and certificate chain.
 
     Raises:
-        BotError: They are none, or do not belong together; the context keeps what it had.
+        BotError: They are none, or do not belong together.
     """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
     # OpenSSL reads keys from files only; this one has no path and is gone with its descriptor.
     fd = anonymous_file("nasos-certificate", pem.reveal().encode())
     try:
@@ -92,3 +98,4 @@ def load(context: ssl.SSLContext, pem: Secret) -> None:
         raise BotError(f"the certificate of the bot's API cannot be used: {reason}", "nasos tls setup") from None
     finally:
         os.close(fd)
+    return context
