@@ -51,16 +51,17 @@ def test_set_up_again_changes_nothing(stack: Walk) -> None:
 
 
 def test_every_part_proves_its_health(stack: Walk) -> None:
-    """Status shows six healthy parts and what was proven of each."""
+    """Status shows seven healthy parts and what was proven of each."""
     shown = stack.json("status")
     assert shown["healthy"] is True
     evidence = {entry["name"]: entry["evidence"] for entry in shown["programs"]}
-    assert list(evidence) == ["vault", "exchange", "postgres", "bot", "nginx", "housekeeping"]
+    assert list(evidence) == ["vault", "exchange", "postgres", "bot", "nginx", "housekeeping", "watcher"]
     assert "audited read" in evidence["vault"]
     assert "login as nasos_a" in evidence["postgres"]
     assert "dry-run" in evidence["bot"]
     assert "https request" in evidence["nginx"]
     assert "last round" in evidence["housekeeping"]
+    assert "events seen" in evidence["watcher"]
 
 
 def test_the_security_test_is_green(stack: Walk) -> None:
@@ -134,6 +135,7 @@ def test_each_service_runs_as_its_own_user_under_root(stack: Walk) -> None:
         owners[entry["name"]] = Path(f"/proc/{entry['pid']}").stat().st_uid
     if stack.user is None and os.geteuid() == 0:
         assert owners.pop("housekeeping") == 0  # root, confined, and on a service's files that service
+        assert owners.pop("watcher") == 0  # reads two users' ledgers; what it sends out, nasos-alerts sends
         assert len(set(owners.values())) == 5
         assert 0 not in owners.values()
         assert pwd.getpwuid(owners["vault"]).pw_name == "nasos-vault"

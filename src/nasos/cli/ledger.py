@@ -10,8 +10,12 @@ import msgspec
 
 from nasos import settings
 from nasos.cli import output
-from nasos.errors import EXIT_CLEAN, EXIT_FINDINGS
-from nasos.ledger import Event, Examination, read, verify
+from nasos.cli.context import operator_client
+from nasos.cli.recorded import OPERATOR, person
+from nasos.errors import EXIT_CLEAN, EXIT_FINDINGS, FileRefused, LedgerError, SettingsError, VaultError
+from nasos.ledger import ACCEPTED, Event, Examination, Kind, Ledger, Remembered, read, verify
+from nasos.settings import Settings
+from nasos.stack.watcher.anchor import Anchor, paths
 
 
 @click.group()
@@ -36,10 +40,18 @@ def show(count: int, *, as_json: bool) -> None:
 
 
 @ledger.command("verify")
+@click.option("--offline", is_flag=True, help="Do not ask Vault, which remembers where each ledger ended.")
 @output.json_option
-def verify_command(*, as_json: bool) -> int:
-    """Check that nothing was edited, deleted, moved, put in or cut off; exit 1 when something was."""
-    judged = {path: verify(path) for path in ledgers(settings.load().home)}
+def verify_command(*, offline: bool, as_json: bool) -> int:
+    """Check that nothing was edited, deleted, moved, put in or cut off; exit 1 when something was.
+
+    A ledger that was cut or written anew, with all that lies beside it, is found by Vault's memory of its end only:
+    exit 3 when Vault cannot be asked.
+    """
+    loaded = settings.load()
+    known = {} if offline else _remembered(loaded)
+    places = {name: path for name, path in paths(loaded.home).items() if path in ledgers(loaded.home)}
+    judged = {path: verify(path, known.get(name, ())) for name, path in places.items()}
     intact = all(found.intact for found in judged.values())
     if as_json:
         output.document({"intact": intact, "ledgers": [_shown(path, found) for path, found in judged.items()]})
@@ -50,6 +62,41 @@ def verify_command(*, as_json: bool) -> int:
         if not intact:
             output.note("nasos: hint: compare it with a copy; whoever may write there can have changed it")
     return EXIT_CLEAN if intact else EXIT_FINDINGS
+
+
+@ledger.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def accept(*, yes: bool) -> None:
+    """Accept what verify found cut off or put back, once you know why; it stays in the record, and so does this.
+
+    Edited, deleted or moved lines cannot be accepted: put a copy back.
+    """
+    loaded = settings.load()
+    path = paths(loaded.home)["operator"]
+    damages = [damage for damage in verify(path).damages if damage.kind not in {Kind.TRUNCATED, Kind.FORKED}]
+    if damages:
+        raise LedgerError(damages[0].text, "put a copy of the ledger back, then: nasos ledger verify")
+    if not yes:
+        click.confirm("accept the ledger as it is now?", abort=True, err=True)
+    with operator_client(settings=loaded) as client:
+        event = Ledger(path, OPERATOR).append(ACCEPTED, "operator", detail={"by": person()})
+        Anchor(client).remember({"operator": verify(path).head})
+    output.note(f"accepted with event {event.seq}")
+
+
+def _remembered(loaded: Settings) -> dict[str, list[Remembered]]:
+    """Ledger -> what Vault remembers of it; nothing where there is no Vault yet."""
+    try:
+        client = operator_client(settings=loaded)
+    except SettingsError:
+        return {}
+    with client:
+        try:
+            return {name: [Remembered("Vault", head)] for name, head in Anchor(client).recall().items()}
+        except (VaultError, FileRefused) as error:
+            raise LedgerError(
+                f"where the ledger ended cannot be asked of Vault: {error.message}", "nasos ledger verify --offline"
+            ) from None
 
 
 def ledgers(home: Path) -> list[Path]:

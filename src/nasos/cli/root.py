@@ -26,6 +26,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "rotate": ("nasos.cli.rotate", "Rotate secrets."),
     "backup": ("nasos.cli.backup", "Make and verify an encrypted backup of the whole stack."),
     "restore": ("nasos.cli.backup", "Bring a stack back from a backup."),
+    "alert": ("nasos.cli.alert", "Where alerts go, and whether they arrive."),
     "ledger": ("nasos.cli.ledger", "Show and verify the security events."),
 }
 """Command name -> module that defines it (as an attribute of that name), and its line of help."""

@@ -18,7 +18,7 @@ from nasos.stack.housekeeping.duties import audit_files
 from nasos.stack.recorded import recorded_pid
 from nasos.stack.users import SERVICES, Users
 
-PROGRAMS: Final = ("vault", "postgres", "exchange", "bot", "nginx", "housekeeping", "supervisord")
+PROGRAMS: Final = ("vault", "postgres", "exchange", "bot", "nginx", "housekeeping", "watcher", "supervisord")
 MOUNTS: Final = Path("/proc/self/mounts")
 LASTING: Final = ("ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "bcachefs")
 """File systems that keep what is written, and on which a log may grow."""

@@ -152,7 +152,8 @@ class _Walk:
     def confessions(self) -> Iterator[Damage]:
         """What the ledger itself recorded."""
         for line, event in self.confessed:
-            text = f"{line} records that the end was another one then: {event.detail.get('found')}"
+            why = event.detail.get("why") or f"the end was another one then: {event.detail.get('found', '')}"
+            text = f"{line} records that {why}"
             yield Damage(Kind.TRUNCATED, str(line.path), line.number, text)
 
 

@@ -37,6 +37,10 @@ class Repeats(msgspec.Struct):
         self.windows[notice.key] = _Window(notice, now)
         return notice
 
+    def forget(self, notice: Notice) -> None:
+        """Nobody was told: the next one is the first."""
+        self.windows.pop(notice.key, None)
+
     def ended(self, now: float) -> list[Notice]:
         """A summary for each window that ended and had held something back; it begins again, others are forgotten."""
         summaries = []

@@ -22,6 +22,7 @@ from nasos.stack.programs import wanted
 from nasos.stack.recorded import recorded_pid
 from nasos.stack.supervisor import ProgramState, Supervisor
 from nasos.stack.users import Users
+from nasos.stack.watcher.report import proven as watching
 from nasos.vault import VaultClient
 
 
@@ -111,6 +112,7 @@ class Stack:
             ),
         }
         known["housekeeping"] = lambda: proven(self.home.run("housekeeping"))
+        known["watcher"] = lambda: watching(self.home.run("watcher"))
         return {program: known[program] for program in wanted(self.settings)}
 
     def _with_its_disk(self, probe: health.Probe) -> health.Probe:

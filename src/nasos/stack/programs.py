@@ -19,8 +19,8 @@ from nasos.stack.housekeeping.duties import duties
 from nasos.stack.ports import Ports
 from nasos.stack.supervisor import Program
 
-ORDER: Final = ("vault", "exchange", "postgres", "bot", "nginx", "housekeeping")
-STOP_ORDER: Final = ("nginx", "bot", "exchange", "postgres", "vault", "housekeeping")
+ORDER: Final = ("vault", "exchange", "postgres", "bot", "nginx", "housekeeping", "watcher")
+STOP_ORDER: Final = ("nginx", "bot", "exchange", "postgres", "vault", "housekeeping", "watcher")
 
 
 def programs(home: Home, settings: Settings, ports: Ports) -> list[Program]:
@@ -32,6 +32,7 @@ def programs(home: Home, settings: Settings, ports: Ports) -> list[Program]:
         "bot": _bot(home, settings),
         "nginx": _nginx(home),
         "housekeeping": _housekeeping(home, settings),
+        "watcher": _watcher(home),
     }
     return [_at_home(known[name], home.run(name)) for name in ORDER if name in wanted(settings)]
 
@@ -109,4 +110,14 @@ def _housekeeping(home: Home, settings: Settings) -> Program:
     return Program(
         "housekeeping",
         [sys.executable, "-m", "nasos.stack.housekeeping", duties(home, settings).encode()],
+    )
+
+
+def _watcher(home: Home) -> Program:
+    # No user of its own: it reads the ledgers of two. What it sends out, another user sends.
+    return Program(
+        "watcher",
+        [sys.executable, "-m", "nasos.stack.watcher"],
+        listener=True,
+        environment={"NASOS_HOME": str(home.root)},
     )

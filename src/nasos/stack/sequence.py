@@ -38,7 +38,7 @@ from nasos.vault import VaultClient
 from nasos.vault.client import VaultApi
 
 START_SECONDS: Final = {"vault": 30.0, "exchange": 15.0, "postgres": 30.0, "bot": 90.0, "nginx": 15.0,
-                        "housekeeping": 15.0}  # fmt: skip
+                        "housekeeping": 15.0, "watcher": 15.0}  # fmt: skip
 """How long each may take to be healthy: ten times what was measured on a busy two-core machine."""
 
 Say = Callable[[str, float], None]
@@ -94,7 +94,9 @@ def _bring_up(stack: Stack, say: Say) -> None:
     names = wanted(stack.settings)
     with _step(say, "Vault: TLS, unsealed, bootstrapped, audited read proven"):
         # Housekeeping first: on a full disk it gives the ballast up. The market needs nothing of Vault meanwhile.
-        _launch_housekeeping(stack, say)
+        # The watcher before it: it records what the others do.
+        for name in ("watcher", "housekeeping"):
+            _launch_new(stack, name, say)
         stack.supervisor.launch("vault")
         if "exchange" in names:
             stack.supervisor.launch("exchange")
@@ -117,15 +119,15 @@ def _bring_up(stack: Stack, say: Say) -> None:
         _wait(stack, "bot", probes["bot"])
     with _step(say, "nginx: HTTPS request proven"):
         _wait(stack, "nginx", probes["nginx"])
-        if "housekeeping" in stack.supervisor.states():
-            _wait(stack, "housekeeping", probes["housekeeping"])
+        for name in {"housekeeping", "watcher"} & set(stack.supervisor.states()):
+            _wait(stack, name, probes[name])
 
 
-def _launch_housekeeping(stack: Stack, say: Say) -> None:
-    if "housekeeping" in stack.supervisor.states():
-        stack.supervisor.launch("housekeeping")
+def _launch_new(stack: Stack, name: str, say: Say) -> None:
+    if name in stack.supervisor.states():
+        stack.supervisor.launch(name)
     else:  # started by an earlier release
-        say("! housekeeping is new: it starts with ./nasos down, then ./nasos up", 0.0)
+        say(f"! {name} is new: it starts with ./nasos down, then ./nasos up", 0.0)
 
 
 def _launch_bot(stack: Stack, probe: health.Probe, say: Say) -> None:

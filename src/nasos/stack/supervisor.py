@@ -45,6 +45,8 @@ class Program:
     reload_signal: int | None = None
     """Signal that makes it read renewed certificates or configuration."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    listener: bool = False
+    """Whether supervisord tells it what the other programs do; its standard output is then their protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,7 @@ class Supervisor:
     def end_orphans(self) -> list[str]:
         """End the recorded processes of a supervisord that is gone; return their names."""
         # supervisord first: a hung one would start the others again. The bot next: it trades.
-        order = ("supervisord", "bot", "nginx", "exchange", "postgres", "vault", "housekeeping")
+        order = ("supervisord", "bot", "nginx", "exchange", "postgres", "vault", "housekeeping", "watcher")
         polite = {"postgres": signal.SIGINT}
         return [name for name in order if end_recorded(self._home, name, polite.get(name, signal.SIGTERM))]
 
@@ -214,7 +216,7 @@ def render(home: Home, programs: Sequence[Program]) -> str:
         command = shlex.join(prelude(home, program.name, program.command))
         environment = ",".join(f"{name}={_quoted(value)}" for name, value in program.environment.items())
         lines += [
-            f"[program:{program.name}]",
+            f"[{'eventlistener' if program.listener else 'program'}:{program.name}]",
             f"command = {_percent(command)}",
             *([f"environment = {_percent(environment)}"] if environment else []),
             *([f"user = {program.user}"] if program.user else []),
@@ -225,13 +227,22 @@ def render(home: Home, programs: Sequence[Program]) -> str:
             "startretries = 30",
             f"stopsignal = {program.stop_signal}",
             f"stopwaitsecs = {program.stop_seconds}",
-            "redirect_stderr = true",
-            f"stdout_logfile = {_percent(str(home.log / (program.name + '.log')))}",
-            # It rolls over by itself, also where nobody keeps house; what it put aside is then compressed.
-            f"stdout_logfile_maxbytes = {ROLL_BYTES}",
-            "stdout_logfile_backups = 3",
+            *_output(program, home),
         ]
     return "\n".join(lines) + "\n"
+
+
+def _output(program: Program, home: Home) -> list[str]:
+    # It rolls over by itself, also where nobody keeps house; what it put aside is then compressed.
+    stream = "stderr" if program.listener else "stdout"
+    return [
+        f"{stream}_logfile = {_percent(str(home.log / (program.name + '.log')))}",
+        f"{stream}_logfile_maxbytes = {ROLL_BYTES}",
+        f"{stream}_logfile_backups = 3",
+        # While the watcher is started anew, what happens is kept for it.
+        *(["events = PROCESS_STATE", "buffer_size = 1000", "stdout_logfile = NONE"] if program.listener else []),
+        *([] if program.listener else ["redirect_stderr = true"]),
+    ]
 
 
 def _percent(text: str) -> str:

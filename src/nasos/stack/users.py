@@ -14,7 +14,7 @@ from typing import Final
 
 from nasos.errors import StackError
 
-SERVICES: Final = ("vault", "postgres", "nginx", "bot", "exchange")
+SERVICES: Final = ("vault", "postgres", "nginx", "bot", "exchange", "alerts")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ MAY_PRINT = {
     "__main__.py": "the command itself",
     "bot/entry.py": "runs inside the bot's process and ends it",
     "notify/sender.py": "a process of its own that answers on its standard output",
+    "stack/watcher/__main__.py": "a program of its own that supervisord starts; standard output is the protocol",
     "stack/keeper.py": "stands in for the program that it keeps: passes its exit code on",
     "stack/demo_exchange/__main__.py": "a program of its own that supervisord starts",
     "stack/housekeeping/__main__.py": "a program of its own that supervisord starts",

@@ -198,7 +198,14 @@ def test_the_help_that_is_shown_is_the_help(capsys: pytest.CaptureFixture[str]) 
 
 def test_every_file_with_a_secret_is_listed_with_its_mode() -> None:
     """docs/stack.md and the check of modes and owners know the same private files; the rest of them hold no secret."""
-    without_secret = {"vault/config.hcl", "bot/*/base.json", "log/*.log*", "ledger/events*", "run/bot/events*"}
+    without_secret = {
+        "vault/config.hcl",
+        "bot/*/base.json",
+        "log/*.log*",
+        "ledger/events*",
+        "run/bot/events*",
+        "run/watcher/state.json",
+    }
     without_secret |= {"audit/*/audit.log-*", "run/housekeeping/state.json", "run/housekeeping/ballast"}
     without_secret |= {"backup.json"}
     expected = {line.pattern for line in MAP if line.mode == 0o600} - without_secret
@@ -210,12 +217,11 @@ def test_every_file_with_a_secret_is_listed_with_its_mode() -> None:
 def test_the_architecture_names_every_event_and_no_other() -> None:
     """The ledger's names, as the code writes them."""
     page = documents.read("ARCHITECTURE.md").split("## Ledger event")[1].split("\n## ")[0]
+    families = "vault|secret|stack|postgres|bot|tls|ledger|host|program|alert|backup"
     written = set()
     for path in (PROJECT / "src").rglob("*.py"):
         if "checks" not in path.parts:
-            written |= set(
-                re.findall(r'"((?:vault|secret|stack|postgres|bot|tls|ledger|host|backup)\.[a-z-]+)"', path.read_text())
-            )
+            written |= set(re.findall(rf'"((?:{families})\.[a-z-]+)"', path.read_text()))
     leaves = {f"{service}.{kind}" for service in ("vault", "postgres", "bot") for kind in ("pem", "key")}
     files = {*leaves, "stack.json", "postgres.log", "backup.json", "bot.localhost"}
     assert set(re.findall(r"`([a-z]+\.[a-z-]+)`", page)) == written - files
