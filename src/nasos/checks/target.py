@@ -5,7 +5,7 @@ Rules: frozen; no settings object, no secret but the checker's own credential. A
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -77,6 +77,8 @@ class Target:
     """Held back on each disk."""
     housekeeping: Housekeeping | None = None
     """None when it never finished a round."""
+    binaries: Callable[[], Mapping[str, str]] | None = None
+    """Looks at the embedded programs: name -> what is wrong, empty where nothing is; None: none are used."""
     other_disks: tuple[Path, ...] = ()
     """Where file systems on other disks than the state directory's are mounted."""
 

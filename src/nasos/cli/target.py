@@ -12,6 +12,7 @@ from nasos.checks import Housekeeping, Ports, Process, Target
 from nasos.cli.context import service_connection
 from nasos.errors import SettingsError
 from nasos.settings import Settings, VaultConnection
+from nasos.stack.binaries import flaws
 from nasos.stack.home import Home, Record
 from nasos.stack.housekeeping import clock, state
 from nasos.stack.housekeeping.duties import audit_files
@@ -45,6 +46,7 @@ def target(settings: Settings) -> Target:
         writes=_writes(home, settings) if record else (),
         ballast_bytes=settings.housekeeping.ballast_mb << 20,
         housekeeping=_housekeeping(home),
+        binaries=flaws if record else None,
         other_disks=other_disks(settings.home) if record else (),
     )
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Final
 
 from nasos.settings import Settings
-from nasos.stack.binaries import find
 from nasos.stack.home import Home
 from nasos.stack.housekeeping.duties import duties
 from nasos.stack.ports import Ports
 from nasos.stack.supervisor import Program
+from nasos.stack.verified import command
 
 ORDER: Final = ("vault", "exchange", "postgres", "bot", "nginx", "housekeeping", "watcher")
 STOP_ORDER: Final = ("nginx", "bot", "exchange", "postgres", "vault", "housekeeping", "watcher")
@@ -50,7 +50,7 @@ def wanted(settings: Settings) -> tuple[str, ...]:
 def _vault(home: Home) -> Program:
     return Program(
         "vault",
-        [str(find("bao")), "server", f"-config={home.root / 'vault' / 'config.hcl'}"],
+        command("bao", "server", f"-config={home.root / 'vault' / 'config.hcl'}"),
         user=home.users.name("vault"),
         stop_seconds=30,
         reload_signal=signal.SIGHUP,
@@ -62,7 +62,7 @@ def _vault(home: Home) -> Program:
 def _postgres(home: Home) -> Program:
     return Program(
         "postgres",
-        [str(find("postgres")), "-D", str(home.root / "postgres" / "data")],
+        command("postgres", "-D", str(home.root / "postgres" / "data")),
         user=home.users.name("postgres"),
         # INT is the fast shutdown: sessions are ended, nothing is lost (PostgreSQL docs, server shutdown).
         stop_signal="INT",
@@ -96,7 +96,7 @@ def _bot(home: Home, settings: Settings) -> Program:
 
 def _nginx(home: Home) -> Program:
     directory = home.root / "nginx"
-    nginx = [str(find("nginx")), "-p", f"{directory}/", "-c", str(directory / "nginx.conf")]
+    nginx = command("nginx", "-p", f"{directory}/", "-c", str(directory / "nginx.conf"))
     return Program(
         "nginx",
         [sys.executable, "-m", "nasos.stack.keeper", *nginx, "-e", str(directory / "error.log")],

@@ -21,6 +21,7 @@ MAY_PRINT = {
     "stack/watcher/__main__.py": "a program of its own that supervisord starts; standard output is the protocol",
     "stack/keeper.py": "stands in for the program that it keeps: passes its exit code on",
     "stack/demo_exchange/__main__.py": "a program of its own that supervisord starts",
+    "stack/verified.py": "becomes the program that it verified, or says why not",
     "stack/housekeeping/__main__.py": "a program of its own that supervisord starts",
 }
 # path -> why it may look at os.environ although it is not settings/loading.py
