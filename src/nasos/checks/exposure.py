@@ -43,6 +43,7 @@ class Listed:
 MAP: Final = (
     Listed(".", PASSAGE),
     Listed("stack.json", 0o644),
+    Listed("consent.json", 0o644),
     Listed("recovery.json", 0o600),
     Listed("app.env", 0o600),
     Listed("credentials", PASSAGE),

@@ -20,6 +20,7 @@ from nasos.secret import Secret
 from nasos.settings import bot_name, child_environment, load
 
 if TYPE_CHECKING:
+    from nasos.bot.command import Command
     from nasos.bot.handover import Read
     from nasos.bot.launch import Launch
     from nasos.bot.records import Records
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 @click.option("--env", "variables", multiple=True, metavar="VAR=PATH[:FIELD]",
               help="Put a secret itself into VAR; every process of the same user can read it there.")  # fmt: skip
 @click.option("--keep", multiple=True, metavar="VAR", help="Pass this variable of the environment on.")
+@click.option("--yes", is_flag=True, help="With --bot: agree, once, to real money on embedded servers.")
 @click.argument("command", nargs=-1, required=True, metavar="-- COMMAND...")
 def run(  # noqa: PLR0913, PLR0917  one parameter per option, passed by name
     bot: str | None,
@@ -55,6 +57,7 @@ def run(  # noqa: PLR0913, PLR0917  one parameter per option, passed by name
     files: Sequence[str],
     variables: Sequence[str],
     keep: Sequence[str],
+    yes: bool,  # noqa: FBT001
     command: Sequence[str],
 ) -> int:
     """Run a bot or any program with its secrets in memory only.
@@ -77,7 +80,7 @@ def run(  # noqa: PLR0913, PLR0917  one parameter per option, passed by name
         raise UsageError("--file and --env are for other programs; a bot gets all of its records", "nasos run --help")
     if python is not None:
         settings = replace(settings, bot=structs.replace(settings.bot, python=str(python)))
-    return _bot(settings, bot, keep, command, restart=not once)
+    return _bot(settings, bot, keep, command, restart=not once, agreed=yes)
 
 
 def _given(
@@ -107,14 +110,28 @@ def _reader(client: VaultClient) -> Read:
     return read
 
 
-def _bot(settings: Settings, bot: str, keep: Sequence[str], words: Sequence[str], *, restart: bool) -> int:
+def _bot(  # noqa: PLR0913  what the command line said, by name
+    settings: Settings, bot: str, keep: Sequence[str], words: Sequence[str], *, restart: bool, agreed: bool
+) -> int:
     from nasos.bot.command import parse
     from nasos.bot.configuration import read_files
     from nasos.bot.launch import run as run_bot
 
     command = parse(words, Path.cwd())
     configuration = read_files(command.configs)
+    _require_consent(settings, bot, command, configuration, yes=agreed)
     return run_bot(_launch(settings, bot, keep, configuration, restart=restart), command)
+
+
+def _require_consent(
+    settings: Settings, bot: str, command: Command, configuration: Mapping[str, object], *, yes: bool
+) -> None:
+    """Anything but a plain ``true`` counts as real money; freqtrade's own option wins over the configuration."""
+    dry = configuration.get("dry_run", True) is True or "--dry-run" in command.words
+    if command.trades and not dry and (settings.home / "stack.json").exists():
+        from nasos.cli import consent
+
+        consent.require(settings, bot, yes=yes)
 
 
 def _launch(

@@ -25,14 +25,30 @@ def progress(text: str, seconds: float) -> None:
 
 @click.command()
 @click.option("--port", type=click.IntRange(1024, 65530), help="HTTPS port; the ports after it follow.")
+@click.option("--at-boot/--no-at-boot", default=None, help="Also at boot, by systemd; or not any more.")
+@click.option("--yes", is_flag=True, help="Agree, once, to real money on embedded servers.")
 @json_option
-def up(port: int | None, as_json: bool) -> None:  # noqa: FBT001  click passes options by name
+def up(
+    port: int | None,
+    at_boot: bool | None,  # noqa: FBT001  click passes options by name
+    yes: bool,  # noqa: FBT001
+    as_json: bool,  # noqa: FBT001
+) -> None:
     """Start the stack, or whatever of it is not running; safe to repeat."""
+    from nasos.cli import consent
+    from nasos.stack import boot
     from nasos.stack.sequence import up as bring_up
 
     started, settings = time.monotonic(), load()
+    if at_boot is not None:
+        boot.require_systemd()
+    if not settings.bot.dry_run:
+        consent.require(settings, settings.bot.name, yes=yes)
     with recorded(settings, "stack.up", "stack", only_failures=True):
         stack = bring_up(settings, port, progress)
+    if at_boot is not None:
+        for text in boot.install(stack) if at_boot else boot.remove(stack):
+            progress(text, 0.0)
     if as_json:
         document({"address": stack.address, "home": str(stack.home.root), "ports": stack.ports})
         return

@@ -4,6 +4,7 @@
 ``binaries``        where the programs are; pinned digests
 ``verified``        becomes one of them, after another look at its digest
 ``housekeeping``    logs, disks, ballast
+``boot``            a systemd unit that starts it
 ``home``            the state directory: record, directories, owners, unseal key
 ``ports``           where everything listens, and who sits on a port of ours
 ``users``           one uid per service when run as root

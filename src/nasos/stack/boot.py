@@ -1,0 +1,198 @@
+"""Start at boot: a systemd unit of this stack, a person's own or, as root, the system's.
+
+Rules: the unit holds paths and no secret; it runs ``nasos up``, which goes on where things stand, and at the end
+``nasos down``, so that the bot ends before its database. Hardened as far as the programs below allow: each of them
+confines itself further. A machine without systemd is told so before anything is written.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from nasos.errors import StackError
+from nasos.files import atomic_write
+from nasos.settings import Settings, child_environment
+from nasos.stack.embedded import Stack
+from nasos.stack.home import require_spellable
+
+RUNNING: Final = Path("/run/systemd/system")
+"""Exists where systemd is what booted the machine (sd_booted(3))."""
+LINGER: Final = Path("/var/lib/systemd/linger")
+"""A file per user whose services start at boot, not at log-in (loginctl(1))."""
+
+_EVERYWHERE: Final = """\
+UMask=0077
+LimitCORE=0
+NoNewPrivileges=yes
+LockPersonality=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+RestrictNamespaces=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+SystemCallArchitectures=native
+"""
+# These need a mount namespace of root's; a person's own service manager would refuse or ignore them.
+_AS_ROOT: Final = """\
+ProtectSystem=strict
+ProtectHome=read-only
+ReadWritePaths={writable}
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_KILL CAP_LEASE CAP_SETGID \\
+ CAP_SETUID CAP_SYS_NICE CAP_SYS_PTRACE CAP_SYS_RESOURCE
+"""
+_UNIT: Final = """\
+# Written by nasos up --at-boot; nasos up --no-at-boot removes it. It holds paths and no secret.
+[Unit]
+Description=nasos: secrets, TLS and supervision of the bot in {home}
+Wants=network-online.target
+After=network-online.target
+RequiresMountsFor={mounts}
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+WorkingDirectory={place}
+{environment}ExecStart={python} -m nasos up
+ExecStop={python} -m nasos down
+TimeoutStartSec=10min
+TimeoutStopSec=3min
+# An unseal key that only this machine can open, instead of a plain file (systemd-creds(1)); then take the file away:
+#LoadCredentialEncrypted=unseal.key:/etc/credstore.encrypted/nasos-{id}.unseal.key
+{hardening}
+[Install]
+WantedBy={target}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """Where the unit of one stack goes."""
+
+    name: str
+    path: Path
+    as_root: bool
+
+    @classmethod
+    def of(cls, stack: Stack) -> Boot:
+        """One unit per stack: its id is in the name."""
+        as_root, name = os.geteuid() == 0, f"nasos-{stack.record.id}.service"
+        own = Path(os.path.expanduser("~/.config/systemd/user"))  # noqa: PTH111  Path.home() raises without HOME
+        return cls(name, (Path("/etc/systemd/system") if as_root else own) / name, as_root)
+
+    def systemctl(self, *words: str) -> None:
+        """Tell the service manager.
+
+        Raises:
+            StackError: It refuses.
+        """
+        command = ["systemctl", *([] if self.as_root else ["--user"]), *words]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=60,
+            env=child_environment(("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")),
+        )  # fmt: skip
+        if done.returncode:
+            said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1].rstrip(".")
+            raise StackError(f"systemd refused: {said[:1].lower()}{said[1:]}", " ".join(command))
+
+
+def require_systemd(running: Path = RUNNING) -> None:
+    """Refuse where there is no systemd, before anything is done.
+
+    Raises:
+        StackError: Says how to do without.
+    """
+    if not running.is_dir() or shutil.which("systemctl") is None:
+        raise StackError(
+            "this machine does not run systemd, so nothing can be started at boot by it",
+            f"have your own init run at boot: {sys.executable} -m nasos up",
+        )
+
+
+def install(stack: Stack, boot: Boot | None = None) -> list[str]:
+    """Write and enable the unit; return what the operator still has to know.
+
+    Raises:
+        StackError: systemd refuses, or a path cannot stand in a unit.
+    """
+    boot = boot or Boot.of(stack)
+    boot.path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(boot.path, render(stack, as_root=boot.as_root).encode(), 0o644)
+    boot.systemctl("daemon-reload")
+    boot.systemctl("enable", boot.name)
+    said = [f"starts at boot: {boot.path}"]
+    if not boot.as_root and not (LINGER / getpass.getuser()).exists():
+        said.append(f"! only after you log in, until you type: sudo loginctl enable-linger {getpass.getuser()}")
+    if stack.settings.vault.seal == "shamir":
+        said.append('! with seal = "shamir" it waits for a person after each boot: ./nasos vault unseal, ./nasos up')
+    return said
+
+
+def remove(stack: Stack, boot: Boot | None = None) -> list[str]:
+    """Disable and remove the unit; what runs is left alone.
+
+    Raises:
+        StackError: systemd refuses.
+    """
+    boot = boot or Boot.of(stack)
+    if not boot.path.exists():
+        return ["it was not started at boot"]
+    boot.systemctl("disable", boot.name)
+    boot.path.unlink()
+    boot.systemctl("daemon-reload")
+    return [f"does not start at boot any more: {boot.path} is removed"]
+
+
+def render(stack: Stack, *, as_root: bool) -> str:
+    """The unit's text.
+
+    Raises:
+        StackError: A path has a character that cannot stand in it.
+    """
+    settings, home = stack.settings, stack.home.root
+    second = settings.housekeeping.second_audit_dir
+    places = [home, *([Path(second)] if second else [])]
+    if settings.vault.seal == "static":
+        places.append(stack.home.key_path(settings, stack.record).parent)
+    for path in (*places, Path(sys.executable), *([settings.project] if settings.project else [])):
+        require_spellable(path, "a path of the unit")
+    listed = " ".join(_quoted(path) for path in places)
+    hardening = _EVERYWHERE + (_AS_ROOT.format(writable=listed) if as_root else "")
+    return _UNIT.format(
+        home=home,
+        id=stack.record.id,
+        mounts=listed,
+        place=settings.project or home,
+        environment="".join(f"Environment={_quoted(each)}\n" for each in _environment(settings)),
+        python=_quoted(Path(sys.executable)),
+        hardening=hardening,
+        target="multi-user.target" if as_root else "default.target",
+    )
+
+
+def _environment(settings: Settings) -> list[str]:
+    """Paths only: everything else is read from where it was read now."""
+    found = [f"NASOS_HOME={settings.home}"]
+    if settings.project:
+        found.append(f"NASOS_PROJECT={settings.project}")
+    if settings.key_dir:
+        found.append(f"NASOS_KEY_DIR={settings.key_dir}")
+    return found
+
+
+def _quoted(text: object) -> str:
+    # No specifier and no escape can be in it: require_spellable let neither percent nor backslash nor quote pass.
+    return f'"{text}"'
