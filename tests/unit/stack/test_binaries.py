@@ -41,7 +41,7 @@ def turn_one_bit(path: Path) -> None:
     path.write_bytes(content)
 
 
-VERSION = {"nginx": ["-v"], "postgres": ["--version"], "initdb": ["--version"], "bao": ["version"]}
+VERSION = {name: ["--version"] for name in PROGRAMS} | {"nginx": ["-v"], "bao": ["version"]}
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
