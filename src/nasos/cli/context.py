@@ -1,12 +1,14 @@
 """As whom a command speaks to Vault.
 
-Rules: what ``.env`` or the environment says comes first; else the local stack, with the credential file of the role.
+Rules: what ``.env`` or the environment says comes first; else who is logged in (``nasos login``); else the credential
+file of the role.
 A service's credential is its own file whatever the address: nothing borrows the operator's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from nasos import settings as configuration
@@ -14,8 +16,9 @@ from nasos.bot.poke import poking
 from nasos.cli.recorded import OPERATOR, tell
 from nasos.errors import SettingsError, StackError
 from nasos.ledger import Outcome
-from nasos.settings import AppRole, Settings, VaultConnection
+from nasos.settings import AppRole, Settings, Token, VaultConnection
 from nasos.vault import VaultClient
+from nasos.vault.login import LoginFile, require_address
 
 
 def operator_client(prefix: str = "nasos", settings: Settings | None = None) -> VaultClient:
@@ -34,9 +37,20 @@ def operator_client(prefix: str = "nasos", settings: Settings | None = None) -> 
 
 
 def operator_connection(settings: Settings) -> VaultConnection:
-    """The configured Vault, if a credential is configured with it; else the operator's role."""
+    """As whom the person at the terminal speaks: the configured credential, else his login, else the operator's role.
+
+    Raises:
+        SettingsError: The login is another server's, or there is no server.
+        FileRefused: The login's file is open to others.
+    """
     configured = settings.vault_connection
-    return configured if configured and configured.credential else service_connection(settings, OPERATOR)
+    if configured and configured.credential:
+        return configured
+    connection = service_connection(settings, OPERATOR)
+    login = LoginFile.below(settings.home).load()
+    if login is None:
+        return connection
+    return replace(connection, credential=Token(require_address(login, connection.address).token))
 
 
 def service_connection(settings: Settings, role: str) -> VaultConnection:

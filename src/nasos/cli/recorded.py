@@ -20,6 +20,7 @@ from nasos.errors import AlreadyRunning, Error, OutcomeUnknown, PermissionDenied
 from nasos.ledger import Ledger, Outcome
 from nasos.secret import Redactor
 from nasos.settings import Settings
+from nasos.vault.login import LoginFile
 
 OPERATOR = "operator"
 
@@ -48,11 +49,22 @@ def tell(settings: Settings, event: str, target: str, outcome: Outcome, detail: 
     """Append one event of the person at the terminal; a ledger that refuses is said."""
     if not settings.home.is_dir():
         return
-    ledger = Ledger(settings.home / "ledger" / "events.jsonl", OPERATOR)
+    ledger = Ledger(settings.home / "ledger" / "events.jsonl", actor(settings))
     try:
         ledger.append(event, target, outcome, {"by": person(), **detail})
     except Error as error:
         note(f"nasos: note: this was not recorded ({event}): {error.message}")
+
+
+def actor(settings: Settings) -> str:
+    """What the ledger calls the person at the terminal: his name in Vault where he is logged in, else the role."""
+    if settings.vault_connection and settings.vault_connection.credential:
+        return OPERATOR
+    try:
+        login = LoginFile.below(settings.home).load()
+    except Error:
+        return OPERATOR
+    return login.name if login else OPERATOR
 
 
 def person() -> str:

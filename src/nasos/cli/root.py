@@ -21,6 +21,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "run": ("nasos.cli.run", "Run a bot or any program with its secrets in memory only."),
     "secret": ("nasos.cli.secret", "Store, show and bring back secrets."),
     "vault": ("nasos.cli.vault", "Bootstrap, unseal and inspect the Vault server."),
+    "login": ("nasos.cli.login", "Log in as a person; commands then act under that name."),
+    "logout": ("nasos.cli.login", "End that login."),
     "tls": ("nasos.cli.tls", "Certificates of the stack."),
     "check": ("nasos.cli.check", "The security test: what is wrong, why it matters, how to mend it."),
     "rotate": ("nasos.cli.rotate", "Rotate secrets."),

@@ -22,6 +22,7 @@ from nasos.stack.certificates import issue
 from nasos.stack.embedded import Stack
 from nasos.stack.home import Home, require_own, require_spellable
 from nasos.stack.housekeeping.duties import audit_files, second_device
+from nasos.stack.seal import key_file
 from nasos.stack.users import Users
 from nasos.vault import VaultClient
 from nasos.vault.server import ServerConfig, make_unseal_key, render_config
@@ -62,14 +63,25 @@ def require_platform(settings: Settings) -> None:
 
 def write_before_start(stack: Stack) -> None:
     """Unseal key, certificates and Vault's configuration: what must stand before anything starts."""
-    home, ports, settings, users = stack.home, stack.ports, stack.settings, stack.home.users
+    home, settings, users = stack.home, stack.settings, stack.home.users
     now = datetime.now(UTC)
-    key = None
-    if settings.vault.seal == "static":
-        key = home.prepare_key_directory(settings, stack.record)
+    key = key_file(stack)
+    if key is not None:
+        home.prepare_key_directory(settings, stack.record)
         make_unseal_key(key, owner=users.uid("vault"))
     issue(home, settings, now=now)
-    config = ServerConfig(
+    config = vault_config(stack, key)
+    _prepare_second_audit(home, settings)
+    private_directory(config.data_dir, users.uid("vault"))
+    path = home.root / "vault" / "config.hcl"
+    _require_same_seal(path, config)
+    atomic_write(path, render_config(config).encode(), owner=users.uid("vault"))
+
+
+def vault_config(stack: Stack, key: Path | None) -> ServerConfig:
+    """The configuration of the stack's Vault; ``key`` None: a person gives key shares after each start."""
+    home, ports, settings = stack.home, stack.ports, stack.settings
+    return ServerConfig(
         port=ports.vault,
         cluster_port=ports.vault_cluster,
         data_dir=home.root / "vault" / "data",
@@ -79,11 +91,6 @@ def write_before_start(stack: Stack) -> None:
         second_device=second_device(settings),
         unseal_key=key,
     )
-    _prepare_second_audit(home, settings)
-    private_directory(config.data_dir, users.uid("vault"))
-    path = home.root / "vault" / "config.hcl"
-    _require_same_seal(path, config)
-    atomic_write(path, render_config(config).encode(), owner=users.uid("vault"))
 
 
 def _prepare_second_audit(home: Home, settings: Settings) -> None:

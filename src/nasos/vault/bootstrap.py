@@ -73,7 +73,7 @@ def bootstrap(  # noqa: PLR0913  what is made, where it is kept, and who is told
 
     run = _Run(api, desired, files, now, tell, token, begin_again, shares)
     try:
-        with ExclusiveLock(files.answer.with_suffix(".lock"), "the bootstrap of vault"):
+        with ExclusiveLock(files.lock, "the bootstrap of vault"):
             unknown = run.complete()
     except VaultError as error:
         if ledger:
@@ -109,7 +109,9 @@ class _Run:
 
     @property
     def store(self) -> Credentials:
-        return Credentials(self.files.credentials, self.desired.owners)
+        # Only where we bound the roles to addresses ourselves do we know that they may log in from here.
+        provable = self.desired.bound_cidrs is not None
+        return Credentials(self.files.credentials, self.desired.owners, provable=provable)
 
     def complete(self) -> tuple[str, ...]:
         """Do all of it; return what could not be seen."""
@@ -123,7 +125,7 @@ class _Run:
             if beyond:
                 raise BootstrapRefused(
                     f"changed since bootstrap, and only a root token may set it back: {', '.join(beyond)}",
-                    "docs/vault.md says how to make one; then set VAULT_TOKEN and run nasos vault bootstrap",
+                    "nasos vault recover (it asks for the recovery key), or bootstrap once with a root VAULT_TOKEN",
                 )
             if record:
                 self._finish(record)
@@ -213,14 +215,14 @@ class _Run:
         if credential is None:
             raise BootstrapRefused(
                 f"the server is initialized, and there is no operator credential in {self.files.credentials}",
-                "set VAULT_TOKEN to an administrator's token for this one run",
+                "nasos vault recover (it asks for the recovery key), or VAULT_TOKEN of an administrator for this run",
             )
         try:
             return PATIENT.call(AppRoleLogin(self.api, credential).obtain).token
         except CredentialRejected:
             raise CredentialRejected(
                 "vault refused the operator's credential",
-                "set VAULT_TOKEN to an administrator's token for this one run; docs/vault.md",
+                "nasos vault recover (it asks for the recovery key), or VAULT_TOKEN of an administrator for this run",
             ) from None
 
     def _finish(self, record: InitRecord) -> None:

@@ -15,6 +15,7 @@ from typing import Final
 from nasos import __version__
 from nasos.errors import BootstrapRefused, PermissionDenied, SecretNotFound
 from nasos.secret import Secret
+from nasos.vault import secret_ids
 from nasos.vault.client import VaultApi
 from nasos.vault.credentials import Credentials, State
 from nasos.vault.desired import MARKER, Desired, Setting, audit_devices
@@ -38,6 +39,8 @@ class Observed:
     """Paths that the token may not read."""
     credentials: Mapping[str, State] = field(default_factory=dict)
     """Role name -> state of its file; a role without an entry has none."""
+    superseded: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Role name -> accessors of SecretIDs that its file held before, and that nobody can hold any more."""
     marked: bool = False
     """A bootstrap has been completed here."""
 
@@ -73,6 +76,19 @@ class Mint:
 
 
 @dataclass(frozen=True, slots=True)
+class Retire:
+    """Destroy SecretIDs that a credential file held before."""
+
+    role: Role
+    accessors: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """One line for people."""
+        return f"end what credentials/{self.role.name}.json held before ({len(self.accessors)})"
+
+
+@dataclass(frozen=True, slots=True)
 class Mark:
     """Record that everything before this was done."""
 
@@ -82,7 +98,7 @@ class Mark:
         return "mark the bootstrap complete"
 
 
-Step = Write | Mint | Mark
+Step = Write | Mint | Retire | Mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +123,17 @@ def observe(api: VaultApi, token: Secret, desired: Desired, files: Credentials, 
         FileRefused: A credential file is open to others.
     """
     answers, denied = _ask(api, token, desired)
+    standings = {
+        role.name: files.standing(api, token, role, now)
+        for role in desired.roles
+        if answers.get(f"auth/approle/role/{role.full_name}") is not None
+    }
     return Observed(
         product=health(api).product,
         answers=answers,
         denied=denied,
-        credentials={
-            role.name: files.state(api, token, role, now)
-            for role in desired.roles
-            if answers.get(f"auth/approle/role/{role.full_name}") is not None
-        },
+        credentials={name: standing.state for name, standing in standings.items()},
+        superseded={name: standing.superseded(now) for name, standing in standings.items()},
         marked=answers.get(MARKER) is not None,
     )
 
@@ -180,6 +198,8 @@ def plan(observed: Observed, desired: Desired) -> Plan:
         state = observed.credentials.get(role.name, State.MISSING)
         if state is not State.GOOD:
             steps.append(Mint(role, state))
+        elif accessors := observed.superseded.get(role.name):
+            steps.append(Retire(role, accessors))
     if not observed.marked:
         steps.append(Mark())
     return Plan(tuple(steps), tuple(unknown))
@@ -244,6 +264,9 @@ def apply(  # noqa: PLR0913  server, authority, plan, files, and the two that ev
                 api.request("POST", setting.write, setting.body, token=token)
             case Mint(role):
                 files.mint(api, token, role)
+            case Retire(role, accessors):
+                for accessor in accessors:
+                    secret_ids.destroy(api, token, role, accessor)
             case Mark():
                 content = {"completed": now.isoformat(timespec="seconds"), "nasos": __version__}
                 api.request("POST", MARKER, {"data": content}, token=token)

@@ -46,6 +46,11 @@ class Files:
     credentials: Path
     """Directory of the roles' files."""
 
+    @property
+    def lock(self) -> Path:
+        """Held by whoever changes server and files together."""
+        return self.answer.with_suffix(".lock")
+
     @classmethod
     def below(cls, home: Path) -> Files:
         """The places in a state directory."""
@@ -124,7 +129,7 @@ _ADVICE_RECOVERY: Final = (
     _MOVE,
     "The server unseals itself with its key file; this recovery key does not unseal it and cannot replace that file.",
     "Keep a copy of the unseal key file as well, in another place than this one.",
-    "With the recovery key a new root token can be made when the operator's credential is lost: docs/vault.md.",
+    "With the recovery key all credentials can be made anew when they are lost: nasos vault recover.",
 )
 _ADVICE_UNSEAL: Final = (
     _MOVE,

@@ -56,6 +56,11 @@ _BY_TEXT: Final[tuple[tuple[str, type[VaultError], str, str | None], ...]] = (
     ("active cluster node not found", VaultStandby, "vault has no active node at the moment", "nasos status"),
     ("invalid role", CredentialRejected, "vault refused the RoleID or SecretID", "replace the role's credential file"),
     ("invalid secret id", CredentialRejected, "vault refused the SecretID", "replace the role's credential file"),
+    ("invalid username or password", CredentialRejected, "vault refused the name or the password", "nasos login NAME"),
+    ("by cidr restrictions", CredentialRejected, "vault refused this login from this address",
+     "log in from where the role may: its secret_id_bound_cidrs and token_bound_cidrs"),
+    ("through cidr restrictions", CredentialRejected, "vault refused this login from this address",
+     "log in from where the role may: its secret_id_bound_cidrs and token_bound_cidrs"),
     ("wrapping token is not valid", CredentialRejected,
      "the wrapping token is used up, expired or wrong: somebody else may have unwrapped it",
      "have a new one made, and find out who used the old one"),
@@ -87,7 +92,9 @@ def refusal(
         kind, message, hint = _BY_STATUS[status]
         return kind(message, hint)
     if token_unknown(status, errors) and confidential is not None and confidential.has_token:
-        return CredentialRejected("vault does not know the token (any more)", "log in again, or set VAULT_TOKEN anew")
+        return CredentialRejected(
+            "vault does not know the token (any more)", "log in again (nasos login NAME), or set VAULT_TOKEN anew"
+        )
     if status == 403:
         capability = _CAPABILITY.get(method, "create or update")
         return PermissionDenied(f"vault denied {capability} on {path}", "the token's policy does not allow it")

@@ -54,6 +54,11 @@ def roles(bots: Sequence[str]) -> tuple[Role, ...]:
     return tuple(Role(name, _policy(name, mintable)) for name in (*names, *SERVICES))
 
 
+def viewer() -> Role:
+    """What a person may do who only looks: a policy without an AppRole."""
+    return Role("viewer", _text("viewer") + _text("self"))
+
+
 def parameters(role: Role, cidrs: Sequence[str] | None) -> dict[str, object]:
     """The AppRole settings of ``role``; ``cidrs`` None leaves the bound addresses as they are."""
     bound = {"secret_id_bound_cidrs": list(cidrs), "token_bound_cidrs": list(cidrs)} if cidrs is not None else {}

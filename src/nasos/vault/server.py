@@ -41,6 +41,8 @@ class ServerConfig:
     becomes active (measured, OpenBao 2.7.2)."""
     unseal_key: Path | None
     """Key file of the static seal; None: Shamir, a person unseals after each start."""
+    root_from_shares: bool = False
+    """Whether key shares may make a root token: for the minutes of a recovery only, on a port that nobody knows."""
     node_id: str = "nasos"
     max_request_size: int = 2 << 20
     """Bytes; a secret of 1 MiB grows under JSON, and raft itself refuses entries that are larger."""
@@ -61,6 +63,7 @@ def render_config(config: ServerConfig) -> str:
         key=_quoted(config.tls_key),
         max_request_size=config.max_request_size,
         seal=_seal(config.unseal_key),
+        root_from_shares=_ROOT_FROM_SHARES if config.root_from_shares else "",
         audit_primary=_quoted(config.audit_files[0]),
         second_device=config.second_device,
         audit_second=_quoted(config.audit_files[1]),
@@ -116,6 +119,8 @@ def _require_key(path: Path, owner: int | None) -> None:
         )
 
 
+_ROOT_FROM_SHARES: Final = "  disable_unauthed_generate_root_endpoints = false\n"
+
 _TEMPLATE: Final = """\
 # Written by nasos at each start; docs/vault.md explains every line.
 ui           = false
@@ -136,7 +141,7 @@ listener "tcp" {{
   tls_min_version  = "tls13"
   tls_auto_reload  = true
   max_request_size = {max_request_size}
-}}
+{root_from_shares}}}
 
 {seal}
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from fixtures.commands import nasos, run
 from fixtures.vault import Server, VaultUnderTest
 from nasos.errors import VaultRefused, VaultSealed
 from nasos.ledger import Outcome, read
@@ -21,28 +19,6 @@ from nasos.vault.system import Shares
 
 ROOT = Path(__file__).resolve().parents[3]
 NewServer = Callable[..., Server]
-
-
-def nasos(
-    server: Server, *arguments: str, stdin: str = "", token: Secret | None = None
-) -> subprocess.CompletedProcess[str]:
-    """The command line against a server, as an operator with VAULT_ADDR would use it."""
-    return _run([sys.executable, "-m", "nasos", *arguments], server, stdin, token)
-
-
-def _run(
-    command: list[str], server: Server, stdin: str = "", token: Secret | None = None
-) -> subprocess.CompletedProcess[str]:
-    environment = {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "HOME": str(server.home),
-        "NASOS_HOME": str(server.home),
-        "VAULT_ADDR": server.address,
-        "VAULT_CACERT": str(server.ca_file),
-    } | ({"VAULT_TOKEN": token.reveal()} if token else {})
-    return subprocess.run(
-        command, env=environment, cwd=server.home, input=stdin, capture_output=True, text=True, check=False, timeout=120
-    )
 
 
 def test_a_shamir_server_from_init_to_unseal_after_a_restart(new_server: NewServer) -> None:
@@ -124,16 +100,16 @@ def test_the_production_configuration_starts_and_bootstraps(new_server: NewServe
     config.write_text(text)
     server.start()
     script = str(ROOT / "config" / "vault" / "vault-init.sh")
-    planned = _run(["sh", script, "--plan"], server)
+    planned = run(["sh", script, "--plan"], server)
     assert (planned.returncode, planned.stdout.splitlines()[0]) == (1, "initialize the server")
-    done = _run(["sh", script, "--json"], server)
+    done = run(["sh", script, "--json"], server)
     assert done.returncode == 0, done.stderr
     assert msgspec.json.decode(done.stdout)["recovery_file"] == str(server.files.recovery)
-    again = _run(["sh", script], server)
+    again = run(["sh", script], server)
     assert (again.returncode, again.stdout) == (0, "vault is ready: nothing to change\n")
     assert "unknown or unsupported field" not in (server.home / "vault.log").read_text()
     server.kill()
-    lost = _run(["sh", script, "--wait", "0"], server)
+    lost = run(["sh", script, "--wait", "0"], server)
     assert (lost.returncode, lost.stdout) == (3, "")
     assert "nasos: error:" in lost.stderr
 

@@ -53,3 +53,17 @@ path "sys/mounts/sys/tune" {
     "audit_non_hmac_request_keys" = [["policy", "type", "audit_non_hmac_request_keys", "audit_non_hmac_response_keys"]]
   }
 }
+
+# People: who may log in with a name and a password, and the end of all that a person logged in for.
+path "auth/nasos-people/users" {
+  capabilities = ["list"]
+}
+path "auth/nasos-people/users/*" {
+  capabilities = ["create", "read", "update", "delete", "list"]
+}
+path "sys/leases/revoke-prefix/auth/nasos-people/login/*" {
+  capabilities = ["update", "sudo"]
+}
+path "sys/quotas/rate-limit/nasos-people" {
+  capabilities = ["read"]
+}

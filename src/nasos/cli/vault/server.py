@@ -2,84 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import click
 
-from nasos import settings
-from nasos.cli.context import service_connection
 from nasos.cli.output import document, json_option, note, say
 from nasos.cli.recorded import recorded
+from nasos.cli.vault.shares import asked_shares
+from nasos.cli.vault.target import Target
 from nasos.errors import EXIT_CLEAN, EXIT_FINDINGS, UsageError, VaultSealed
-from nasos.files import private_directory
-from nasos.ledger import Ledger
-from nasos.secret import Secret
-from nasos.settings import Settings, Token, VaultConnection
-from nasos.stack.bootstrap import desired
-from nasos.stack.users import Users
 from nasos.vault import system
-from nasos.vault.bootstrap import Desired, Files, bootstrap, preview
-from nasos.vault.client import VaultApi
+from nasos.vault.bootstrap import bootstrap, preview
 from nasos.vault.system import Shares
 
 
-@click.group()
-def vault() -> None:
-    """Bootstrap, unseal and inspect the Vault server."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """One server, and where its keys and credentials are kept."""
-
-    settings: Settings
-    connection: VaultConnection
-
-    @classmethod
-    def configured(cls) -> _Target:
-        """The server of VAULT_ADDR, else the local stack's."""
-        loaded = settings.load()
-        return cls(loaded, loaded.vault_connection or service_connection(loaded, "operator"))
-
-    def api(self) -> VaultApi:
-        """A connection to it."""
-        plain = self.connection.address.startswith("http://")  # the settings let only an allowed one through
-        return VaultApi(self.connection.address, self.connection.ca_file, self.connection.namespace, allow_plain=plain)
-
-    @property
-    def token(self) -> Secret | None:
-        """VAULT_TOKEN."""
-        credential = self.connection.credential
-        return credential.value if isinstance(credential, Token) else None
-
-    @property
-    def files(self) -> Files:
-        """Where keys and credentials go."""
-        return Files.below(self.settings.home)
-
-    @property
-    def desired(self) -> Desired:
-        """What the server should look like; only on the local stack do we know from where roles are used."""
-        bot = self.settings.bot.name
-        if self.settings.vault_connection is not None:
-            return Desired(bots=(bot,))
-        return desired(self.settings, Users.of_this_process())
-
-    def prepare(self) -> Ledger:
-        """Directories for what bootstrap writes; the ledger that records it."""
-        mode = 0o711 if Users.of_this_process().separate else 0o700
-        for place in (self.settings.home, self.files.credentials):
-            private_directory(place, mode=mode)
-        if not self.files.answer.parent.is_dir():
-            private_directory(self.files.answer.parent)
-        return Ledger(self.settings.home / "ledger" / "events.jsonl", "operator")
-
-
-@vault.command("bootstrap")
+@click.command("bootstrap")
 @click.option("--plan", "only_plan", is_flag=True, help="Show what would be done; exit code 1 when there is something.")
 @click.option("--wait", type=click.FloatRange(0), default=0, metavar="SECONDS", help="Wait for the server to answer.")
 @click.option("--shares", type=click.IntRange(1, 255), default=1, help="Key shares to make at initialization.")
@@ -95,7 +34,7 @@ def bootstrap_command(  # noqa: PLR0913  one argument per option
     """
     if threshold > shares or (threshold == 1 and shares > 1):
         raise UsageError("the threshold must lie between 2 and the number of shares", "--shares 5 --threshold 3")
-    target = _Target.configured()
+    target = Target.configured()
     now = datetime.now(UTC)
     with closing(target.api()) as api:
         system.wait_answering(api, wait)
@@ -130,12 +69,12 @@ def _told(steps: tuple[str, ...], unknown: tuple[str, ...], *, only_plan: bool) 
         yield f"could not be seen with this credential: {name}"
 
 
-@vault.command()
+@click.command()
 @json_option
 @click.pass_context
 def status(context: click.Context, *, as_json: bool) -> None:
     """Whether the server is initialized, unsealed and active. Exit code 1 when it does not serve."""
-    with closing(_Target.configured().api()) as api:
+    with closing(Target.configured().api()) as api:
         health, seal = system.health(api), system.seal_status(api)
     if as_json:
         document({
@@ -154,14 +93,14 @@ def status(context: click.Context, *, as_json: bool) -> None:
     context.exit(EXIT_CLEAN if health.active else EXIT_FINDINGS)
 
 
-@vault.command()
+@click.command()
 def unseal() -> None:
     """Give key shares until the server opens: asked for without echo, or one per line on standard input."""
-    target = _Target.configured()
+    target = Target.configured()
     with closing(target.api()) as api, recorded(target.settings, "vault.unseal", api.address) as told:
         state = system.seal_status(api)
         told["sealed"] = "yes" if state.sealed else "no: it was open"
-        for share in _shares() if state.sealed else ():
+        for share in asked_shares() if state.sealed else ():
             state = system.unseal(api, share)
             if not state.sealed:
                 break
@@ -172,12 +111,3 @@ def unseal() -> None:
             )
         system.wait_active(api)
     say("vault is unsealed")
-
-
-def _shares() -> Iterator[Secret]:
-    if sys.stdin.isatty():
-        while True:
-            yield Secret(click.prompt("key share", hide_input=True, err=True).strip())
-    for line in sys.stdin:
-        if line.strip():
-            yield Secret(line.strip())

@@ -1,0 +1,7 @@
+# A person who looks: which secrets there are, how old, and that the server is set up; no value, nothing written.
+path "kv/metadata/nasos/*" {
+  capabilities = ["read", "list"]
+}
+path "kv/data/nasos/_meta/bootstrap" {
+  capabilities = ["read"]
+}
