@@ -9,6 +9,7 @@ import re
 import secrets
 import shutil
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 
 import documents
 from documents import PAGES, Block, blocks
+from fixtures.old_bot import old_bot, write_trades
 from fixtures.stack import Walk, free_base_port
 
 NOT_RUN = {
@@ -32,6 +34,7 @@ NOT_RUN = {
         "it replaces the stack that the other pages are tested on",
     ],
     "docs/alert.md": ["nothing was cut, and it asks"],
+    "docs/import.md": ["it runs until you stop it"],
     "docs/run.md": ["the stack's bot runs already, and the programs are yours"],
     "docs/secret.md": [
         "it asks at a terminal",
@@ -56,8 +59,14 @@ def reader(bot: Walk) -> Iterator[Walk]:
     """A reader with a key of his own at hand; afterwards nothing in Vault is what some page shows."""
     key = bot.project / "key.pem"
     key.write_text("-----BEGIN KEY-----\nof the reader's own\n-----END KEY-----\n")
+    old = Path(bot.environment["HOME"]) / "freqtrade"
+    old_bot(old)
+    write_trades(old / "tradesv3.dryrun.sqlite", bot.project / ".venv-bot" / "bin" / "python")
+    if bot.user:
+        subprocess.run(["/usr/bin/chown", "-R", bot.user, str(old)], check=True)
     yield bot
     key.unlink()
+    shutil.rmtree(old)
     for row in bot.json("secret", "list", "app"):
         bot.nasos("secret", "set", row["name"], stdin=secrets.token_urlsafe(24))
 

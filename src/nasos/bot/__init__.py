@@ -19,6 +19,9 @@
 ``configuration``       freqtrade's JSON with comments: reading and merging, as freqtrade does it
 ``confinement``         what one bot needs of the machine, told from its command line and configuration
 ``sandbox``             Landlock: files and TCP ports of its own, and no others
+``known``               where secrets stand in freqtrade's configuration, and which field each becomes
+``packed``              structures (headers, proxies, several tokens) as the text of one field
+``moving``              an existing freqtrade installation moves in, and back
 ``entry``               inside the bot's process: the only module here that imports freqtrade
 ``sqlalchemy_plugin``   inside the bot's process: each database connection gets the current login
 ======================  ==========================================================================

@@ -89,18 +89,32 @@ def parse(text: str, name: str) -> dict[str, object]:
         BotError: No JSON object; names the line and column.
     """
     try:
-        content = json.loads(text)
-    except ValueError:
-        content = _lenient(text, name)
+        try:
+            content = json.loads(text)
+        except ValueError:
+            content = _lenient(text, name)
+    except RecursionError:
+        raise BotError(f"{name} nests deeper than freqtrade would follow", f"edit {name}") from None
     if not isinstance(content, dict):
         raise BotError(f"{name} holds no JSON object", "a freqtrade configuration starts with {")
     return content
 
 
+def comments(text: str) -> Iterator[tuple[int, str]]:
+    """Each comment with the line that it begins on."""
+    for match in _NOT_JSON.finditer(text):
+        if not match[1]:
+            yield text.count("\n", 0, match.start()) + 1, match[0]
+
+
+def without_comments(text: str) -> str:
+    """``text`` as plain JSON; every line and column stays where it was."""
+    return _TRAILING.sub(_blank, _NOT_JSON.sub(_blank, text))
+
+
 def _lenient(text: str, name: str) -> object:
-    plain = _TRAILING.sub(_blank, _NOT_JSON.sub(_blank, text))
     try:
-        return json.loads(plain)
+        return json.loads(without_comments(text))
     except json.JSONDecodeError as error:
         where = f"{name} line {error.lineno} column {error.colno}"
         raise BotError(f"{where} is not JSON: {error.msg[:1].lower()}{error.msg[1:]}", f"edit {name}") from None

@@ -13,10 +13,11 @@ Rules:
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 from nasos.bot.credential import Credential
+from nasos.bot.packed import inner, leaves, unpack
 from nasos.bot.records import Record, Records
 from nasos.errors import BotError
 from nasos.secret import Secret
@@ -33,7 +34,15 @@ SECTIONS: Final[Mapping[str, str]] = {
 }
 """Record name -> section of freqtrade's configuration."""
 
-_ALIASES: Final = {
+NESTED: Final[Mapping[str, tuple[str, ...]]] = {
+    "ccxt": ("exchange", "ccxt_config"),
+    "ccxt_async": ("exchange", "ccxt_async_config"),
+    "ccxt_sync": ("exchange", "ccxt_sync_config"),
+    "consumer": ("external_message_consumer",),
+}
+"""Record name -> where its fields go, as texts or as packed structures (`packed.py`): headers, proxies, producers."""
+
+ALIASES: Final = {
     "apiKey": "api_key",
     "key": "api_key",
     "privateKey": "private_key",
@@ -45,7 +54,7 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "api": ("username", "password", "jwt_secret_key", "ws_token"),
     "coingecko": ("api_key",),
     "discord": ("webhook_url",),
-    "exchange": ("api_key", "secret", "password", "uid", "account_id", "wallet_address", "private_key", *_ALIASES),
+    "exchange": ("api_key", "secret", "password", "uid", "account_id", "wallet_address", "private_key", *ALIASES),
     "telegram": ("token", "chat_id", "topic_id", "authorized_users"),
     "webhook": ("url",),
 }
@@ -70,6 +79,8 @@ def document(records: Records, database_url: str | None) -> dict[str, object]:
     result: dict[str, object] = {}
     for name in sorted(records.keys() & SECTIONS.keys()):
         result[SECTIONS[name]] = _section(name, records[name].fields)
+    for name in sorted(records.keys() & NESTED.keys()):
+        _place(result, NESTED[name], {field: unpack(value) for field, value in records[name].fields.items()})
     if database_url is not None:
         result["db_url"] = database_url
     return result
@@ -82,12 +93,20 @@ def encode(content: Mapping[str, object]) -> bytes:
 
 def left_out(records: Records) -> list[str]:
     """Names of records that are no part of freqtrade's configuration."""
-    return sorted(records.keys() - SECTIONS.keys() - {DATABASE})
+    return sorted(records.keys() - SECTIONS.keys() - NESTED.keys() - {DATABASE})
 
 
 def confidential(records: Iterable[Record]) -> list[Secret]:
     """The values that must not be seen in any output."""
-    return [value for record in records for name, value in record.fields.items() if name not in PUBLIC]
+    found = [value for record in records for name, value in record.fields.items() if name not in PUBLIC]
+    return list(inner(found))
+
+
+def texts(content: Mapping[str, object]) -> Iterator[str]:
+    """The secret texts of a document that was read back, however deep they stand."""
+    for section in content.values():
+        if isinstance(section, Mapping):
+            yield from leaves({name: value for name, value in section.items() if name not in PUBLIC})
 
 
 def database_credential(record: Record) -> Credential:
@@ -107,13 +126,19 @@ def _section(name: str, fields: Mapping[str, Secret]) -> dict[str, object]:
     for field, value in fields.items():
         if field not in FIELDS[name]:
             raise _unknown(name, field)
-        target = _ALIASES.get(field, field) if name == "exchange" else field
+        target = ALIASES.get(field, field) if name == "exchange" else field
         if target in section:
             raise BotError(f'the record "{name}" holds {target} twice, under two names', "keep one of them")
         section[target] = _LISTS.get(field, _same)(value)
     if name == "api":
         _require_login(fields)
     return section
+
+
+def _place(document: dict[str, object], keys: tuple[str, ...], content: dict[str, object]) -> None:
+    for key in keys[:-1]:
+        document = document.setdefault(key, {})  # type: ignore[assignment]  # our own nesting
+    document[keys[-1]] = content
 
 
 def _unknown(name: str, field: str) -> BotError:
@@ -128,11 +153,16 @@ def _require_login(fields: Mapping[str, Secret]) -> None:
     for field in ("username", "password", "jwt_secret_key"):
         if not fields.get(field):
             raise BotError(f'the record "api" has no {field}: anybody could log in to the bot', "nasos up")
-    if len(fields["jwt_secret_key"].reveal()) < JWT_MINIMUM:
+    if too_short(fields["jwt_secret_key"]):
         raise BotError(
             f'the record "api" has a jwt_secret_key shorter than {JWT_MINIMUM} characters',
             "nasos secret set bots/BOT/api --field jwt_secret_key",
         )
+
+
+def too_short(key: Secret) -> bool:
+    """Whether freqtrade would refuse this ``jwt_secret_key``."""
+    return len(key.reveal()) < JWT_MINIMUM
 
 
 def _same(value: Secret) -> object:
@@ -143,7 +173,8 @@ def _split(value: Secret) -> object:
     return [Secret(part.strip()) for part in value.reveal().split(",") if part.strip()]
 
 
-_LISTS: Final[Mapping[str, Callable[[Secret], object]]] = {"authorized_users": _split}
+# Several websocket tokens are a packed list; one is a text, whatever is in it.
+_LISTS: Final[Mapping[str, Callable[[Secret], object]]] = {"authorized_users": _split, "ws_token": unpack}
 
 
 def _revealed(value: object) -> str:

@@ -113,10 +113,11 @@ class Process:
             BotError: It cannot be done.
         """
         from nasos.bot.orders import Certificate, Done, Refused, Swap
+        from nasos.bot.packed import inner
 
         match order:
             case Swap():
-                self.redactor.learn(order.api.values())
+                self.redactor.learn(inner(order.api.values()))
                 self._credentials.swap(order.api)
             case Certificate():
                 self._tls.renew(order.pem)

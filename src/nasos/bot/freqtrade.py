@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from nasos.bot.configuration import merged, read_files
 from nasos.bot.document import FIELDS, IDENTIFYING, SECTIONS
+from nasos.bot.known import places, value_at
 from nasos.errors import BotError
 from nasos.settings import BotSettings
 
@@ -54,11 +55,6 @@ DEFAULTS: Final[Mapping[str, object]] = {
     "log_config": LOG_CONFIG,
 }
 """Weakest layer; what freqtrade's schema asks of a trading bot, in its own recommended values."""
-
-_CCXT: Final = ("ccxt_config", "ccxt_sync_config", "ccxt_async_config")
-_CCXT_SECRETS: Final = frozenset(
-    {"apiKey", "secret", "password", "uid", "login", "token", "twofa", "privateKey", "walletAddress", "headers"}
-)
 
 
 def base_config(
@@ -124,7 +120,7 @@ def read_operator(path: Path, bot: str) -> dict[str, object]:
     if found:
         raise BotError(
             f"{path} holds secrets: {', '.join(found)}",
-            f"{_store(found[0], bot)}, then remove the key from the file",
+            f"nasos bot import {path} --name {bot} moves them into vault",
         )
     _drop_empty(config)
     return config
@@ -132,29 +128,12 @@ def read_operator(path: Path, bot: str) -> dict[str, object]:
 
 def secrets_in(config: Mapping[str, object]) -> Iterator[str]:
     """Dotted keys of the secrets in a configuration that are not empty."""
-    for name, section in SECTIONS.items():
-        content = config.get(section)
-        if isinstance(content, Mapping):
-            yield from (f"{section}.{field}" for field in _secret_fields(name) if content.get(field))
+    for place in places(config):
+        if place.keys[-1] not in IDENTIFYING and value_at(config, place.keys):
+            yield place.dotted
     url = config.get("db_url")
     if isinstance(url, str) and (urlsplit(url).password or "password=" in url):
         yield "db_url"
-    yield from _in_exchange(config.get("exchange"))
-    consumer = config.get("external_message_consumer")
-    producers = consumer.get("producers") if isinstance(consumer, Mapping) else None
-    for index, producer in enumerate(producers if isinstance(producers, list) else ()):
-        if isinstance(producer, Mapping) and producer.get("ws_token"):
-            yield f"external_message_consumer.producers.{index}.ws_token"
-
-
-def _in_exchange(exchange: object) -> Iterator[str]:
-    """What freqtrade logs as it is when it starts."""
-    for name in _CCXT:
-        content = exchange.get(name) if isinstance(exchange, Mapping) else None
-        for key, value in content.items() if isinstance(content, Mapping) else ():
-            proxy_login = isinstance(value, str) and "@" in value and key.lower().endswith("proxy")
-            if value and (key in _CCXT_SECRETS or proxy_login):
-                yield f"exchange.{name}.{key}"
 
 
 def _secret_fields(name: str) -> list[str]:
@@ -167,12 +146,3 @@ def _drop_empty(config: dict[str, object]) -> None:
         if isinstance(content, dict):
             for field in _secret_fields(name):
                 content.pop(field, None)
-
-
-def _store(key: str, bot: str) -> str:
-    section, _, field = key.partition(".")
-    names = {section: name for name, section in SECTIONS.items()}
-    if section not in names or "." in field:
-        return "nasos secret --help"
-    aliases = {"key": "api_key", "apiKey": "api_key"}
-    return f"nasos secret set bots/{bot}/{names[section]} --field {aliases.get(field, field)}"

@@ -73,6 +73,8 @@ class Launch:
     """Places that no directory of the bot's own may contain, besides its environment."""
     writers: Collection[int] = (0,)
     """uids whose word that a record changed is taken, besides this process's own."""
+    readable: tuple[Path, ...] = ()
+    """Public files that every bot may read: the certificate of the stack's CA."""
     grace: float = GRACE
     policy: RestartPolicy = field(default_factory=RestartPolicy)
     restart: bool = True
@@ -109,7 +111,7 @@ class _Bot:
             launch.configuration,
             here=Path.cwd(),
             protected=(launch.python.parent.parent, *launch.protected),
-        )
+        ).also_reading(launch.readable)
         self._landlock = supported()
         self._port = port_of(command.subcommand, launch.configuration)
         self._certificate = _certificate(launch, self._port)

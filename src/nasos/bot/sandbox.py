@@ -23,7 +23,7 @@ import os
 import struct
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -69,6 +69,10 @@ class Confinement:
     """TCP ports that it may listen on; None: any."""
     connect: tuple[int, ...] | None = None
     """TCP ports that it may connect to, on any host; None: any."""
+
+    def also_reading(self, files: Iterable[Path]) -> Confinement:
+        """The same, and these files."""
+        return replace(self, read=tuple(dict.fromkeys((*self.read, *map(str, files)))))
 
     def encode(self) -> str:
         """As an argument; it holds no secret."""

@@ -19,6 +19,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "logs": ("nasos.cli.stack", "Show the newest lines of a program's log."),
     "restart": ("nasos.cli.stack", "Restart one program."),
     "run": ("nasos.cli.run", "Run a bot or any program with its secrets in memory only."),
+    "bot": ("nasos.cli.bot", "Move an existing freqtrade bot in, and back."),
     "secret": ("nasos.cli.secret", "Store, show and bring back secrets."),
     "vault": ("nasos.cli.vault", "Bootstrap, unseal and inspect the Vault server."),
     "login": ("nasos.cli.login", "Log in as a person; commands then act under that name."),

@@ -159,6 +159,7 @@ def _launch(
         tls=settings.home / "tls",
         protected=_protected(settings),
         writers=_writers(settings.home),
+        readable=(settings.home / "tls" / "ca.pem",),
         restart=restart,
     )
 

@@ -165,6 +165,11 @@ class VaultClient:
         with self._told("secret.delete", key, {"how": "destroy", "versions": _numbers(versions)}):
             self._patient.destroy(self._path(key), versions)
 
+    def forget(self, key: str) -> None:
+        """Forget ``key``: every version and all that is known of it, for good."""
+        with self._told("secret.delete", key, {"how": "forget", "versions": "all"}):
+            self._patient.forget(self._path(key))
+
     def metadata(self, key: str) -> Metadata:
         """What is known of ``key`` without reading it."""
         return self._patient.metadata(self._path(key))

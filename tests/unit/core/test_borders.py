@@ -19,6 +19,7 @@ MAY_PRINT = {
     "bot/entry.py": "runs inside the bot's process and ends it",
     "notify/sender.py": "a process of its own that answers on its standard output",
     "stack/watcher/__main__.py": "a program of its own that supervisord starts; standard output is the protocol",
+    "bot/moving/child.py": "the converter's process, which it ends",
     "stack/keeper.py": "stands in for the program that it keeps: passes its exit code on",
     "stack/demo_exchange/__main__.py": "a program of its own that supervisord starts",
     "stack/verified.py": "becomes the program that it verified, or says why not",

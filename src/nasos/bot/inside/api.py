@@ -17,6 +17,7 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from nasos.bot.inside.familiar import unfamiliar
+from nasos.bot.packed import plain
 from nasos.errors import BotError
 from nasos.secret import Secret
 
@@ -75,7 +76,7 @@ class Credentials:
             raise unfamiliar("api_server section that it asks at each request", _CONSEQUENCE)
         if not {"username", "password", "jwt_secret_key"} <= section.keys():
             raise unfamiliar("credentials in its api_server section", _CONSEQUENCE)
-        section = {**section, **{name: value.reveal() for name, value in fields.items()}}
+        section = {**section, **{name: plain(value) for name, value in fields.items()}}
         ApiServer._config["api_server"] = section  # noqa: SLF001  the one place that freqtrade looks at
         if deps.get_api_config() is not section:
             raise BotError("freqtrade went on with its old credentials")

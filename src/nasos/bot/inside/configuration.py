@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from nasos.bot.configuration import merged
-from nasos.bot.document import FIELDS, SECTIONS
 from nasos.bot.inside.familiar import unfamiliar
+from nasos.bot.known import places, remove
 
 Fetch: TypeAlias = Callable[[], Mapping[str, object]]
 """Asks for the document, and learns its secrets."""
@@ -56,8 +56,5 @@ def feed(fetch: Fetch, loaded: Loaded) -> None:
 
 def strip(config: dict[str, Any]) -> None:
     """Remove every secret that freqtrade knows from a configuration, in place."""
-    for name, section in SECTIONS.items():
-        content = config.get(section)
-        if isinstance(content, dict):
-            for field in FIELDS[name]:
-                content.pop(field, None)
+    for place in list(places(config)):
+        remove(config, place)

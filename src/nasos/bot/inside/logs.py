@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from nasos.bot.document import PUBLIC
+from nasos.bot.document import texts
 from nasos.secret import RedactionFilter, Redactor, Secret
 
 
@@ -30,9 +30,7 @@ def redact(redactor: Redactor) -> None:
 
 def secrets_of(document: Mapping[str, object]) -> Iterator[Secret]:
     """The secret values of a document as the launcher sends it."""
-    sections = [section for section in document.values() if isinstance(section, dict)]
-    for value in [value for section in sections for name, value in section.items() if name not in PUBLIC]:
-        yield from (Secret(text) for text in (value if isinstance(value, list) else [value]) if isinstance(text, str))
+    yield from map(Secret, texts(document))
 
 
 def _not_a_websocket_request(record: logging.LogRecord) -> bool:
