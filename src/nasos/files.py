@@ -137,7 +137,7 @@ def read_private(path: Path, limit: int = 1 << 20, owner: int | None = None) -> 
     except FileNotFoundError:
         raise FileRefused(f"{path} does not exist") from None
     except OSError as error:
-        raise FileRefused(f"cannot read {path}: {(error.strerror or '').lower()}", f'"ls -l {path}" shows it') from None
+        raise _unreadable(path, error) from None
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         os.close(fd)
@@ -147,27 +147,41 @@ def read_private(path: Path, limit: int = 1 << 20, owner: int | None = None) -> 
             raise FileRefused(f"{path} belongs to uid {status.st_uid}", f"chown {os.geteuid()} {path}")
         if stat.S_IMODE(status.st_mode) & 0o077:
             raise FileRefused(f"{path} can be read by other users", f"chmod 600 {path}")
-        content = file.read(limit + 1)
+        try:
+            content = file.read(limit + 1)
+        except OSError as error:
+            raise _unreadable(path, error) from None
     if len(content) > limit:
         raise FileRefused(f"{path} is larger than {limit} bytes")
     return content
+
+
+def _unreadable(path: Path, error: OSError) -> FileRefused:
+    hint = hint_for(path, error) if error.errno == errno.EIO else f'"ls -l {path}" shows it'
+    return FileRefused(f"cannot read {path}: {(error.strerror or 'unknown reason').lower()}", hint)
 
 
 def anonymous_file(name: str, content: bytes, mode: int = 0o400, owner: int | None = None) -> int:
     """A memfd with ``content``: a file descriptor that the caller owns; no path, no disk.
 
     The descriptor is close-on-exec; hand it on with ``pass_fds``.
+
+    Raises:
+        FileRefused: There is no memory for it, or the owner cannot be given.
     """
-    fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    fd = -1
     try:
+        fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.fchmod(fd, mode)
         if owner is not None:
             os.fchown(fd, owner, -1)
         _write_all(fd, content)
         os.lseek(fd, 0, os.SEEK_SET)
-    except OSError:
-        os.close(fd)
-        raise
+    except OSError as error:
+        if fd >= 0:
+            os.close(fd)
+        reason = (error.strerror or "unknown reason").lower()
+        raise FileRefused(f"cannot keep {name} in memory: {reason}", '"free -m" shows what memory is left') from None
     return fd
 
 

@@ -78,9 +78,10 @@ def close_part(fd: int, path: Path, seq: int) -> None:
         more += 1  # only after somebody cut the ledger: nothing is written over
         name = f"{path.stem}-{seq:012d}-{more}"
     path.rename(path.with_name(name + path.suffix))
-    with contextlib.suppress(FileRefused):  # the next closing syncs it too, and the names are not needed to go on
+    # From here on it is closed, whatever fails: the next closing syncs and compresses too.
+    with contextlib.suppress(FileRefused, PlatformUnsupported, OSError):
         fsync_directory(path.parent)
-    _compress_older(path)
+        _compress_older(path)
 
 
 def _compress_older(path: Path) -> None:
@@ -88,10 +89,7 @@ def _compress_older(path: Path) -> None:
 
     for part in parts(path)[:-1]:
         if part.suffix == path.suffix:
-            try:
-                compress(part)
-            except (FileRefused, PlatformUnsupported):  # it takes more room than it could; the next closing tries again
-                return
+            compress(part)
 
 
 @dataclass(frozen=True, slots=True)

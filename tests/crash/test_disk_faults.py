@@ -1,0 +1,248 @@
+"""The disk fails at every point in turn, injected by the kernel (simulators/faults.py), and on real small file systems.
+
+Always: the old content intact or the new content whole, an error of ours with a hint, nothing left lying about, and the
+next try succeeds.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nasos.compress import compress, opened
+from nasos.errors import Error
+from nasos.files import (
+    ExclusiveLock,
+    anonymous_file,
+    atomic_write,
+    fsync_directory,
+    locked_directory,
+    private_directory,
+    read_private,
+)
+from nasos.ledger import Ledger, read, verify
+from nasos.ledger.files import parts
+from nasos.stack.watcher import state
+from simulators.faults import WRITING, every_fault
+
+FULL, BROKEN, READ_ONLY = errno.ENOSPC, errno.EIO, errno.EROFS
+ERRORS = [FULL, BROKEN, READ_ONLY, errno.EDQUOT]
+OLD, NEW = b"old\n", b"new\n" * 100_000
+
+
+def said(work: Callable[[], object]) -> Callable[[], str]:
+    """The work, saying ``done`` or the error's message and hint; anything else but our errors is unexpected."""
+
+    def run() -> str:
+        try:
+            work()
+        except Error as error:
+            return f"refused: {error.message} | {error.hint or ''}"
+        return "done"
+
+    return run
+
+
+def ours(text: str) -> bool:
+    """Whether this is the work done, or an error of ours with a hint."""
+    return text == "done" or (text.startswith("refused: ") and not text.endswith(" | "))
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=errno.errorcode.get)
+def test_a_file_is_the_old_or_the_new_one_wherever_the_disk_fails(tmp_path: Path, error: int) -> None:
+    """``atomic_write``: never a part, never a temporary file, always a hint, and in the end it was done."""
+    path = tmp_path / "state.json"
+    points, before = 0, b""
+    for number, outcome in every_fault(said(lambda: atomic_write(path, NEW)), error):
+        points = number
+        before = path.read_bytes() if path.exists() else b""
+        assert ours(outcome.said), outcome
+        assert before in (b"", OLD, NEW), f"a part after the fault at point {number}"
+        assert before == NEW or outcome.said != "done"
+        assert {entry.name for entry in tmp_path.iterdir()} <= {"state.json"}, number
+        if number % 2:
+            atomic_write(path, OLD)
+    assert points > 6, "opening, mode, writing, syncing, renaming, syncing the directory"
+    assert before == NEW
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=errno.errorcode.get)
+def test_everything_else_that_writes_is_refused_with_a_hint(tmp_path: Path, error: int) -> None:
+    """Directories, locks, memfds and syncs: errors of ours at every point, and the next try succeeds."""
+
+    def lock() -> None:
+        with ExclusiveLock(tmp_path / "lock", "testing"):
+            pass
+
+    def held() -> None:
+        with locked_directory(tmp_path):
+            pass
+
+    works: dict[str, Callable[[], object]] = {
+        "private_directory": lambda: private_directory(tmp_path / "a" / "b"),
+        "lock": lock,
+        "locked directory": held,
+        "memfd": lambda: anonymous_file("secret", b"x" * 100),
+        "fsync": lambda: fsync_directory(tmp_path),
+    }
+    for name, work in works.items():
+        for number, outcome in every_fault(said(work), error):
+            assert ours(outcome.said), (name, number, outcome)
+            shutil.rmtree(tmp_path / "a", ignore_errors=True)
+        work()
+
+
+def test_a_secret_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    """A broken disk under a credential is an error of ours, not a traceback with its path in the middle."""
+    path = tmp_path / "credential"
+    atomic_write(path, b"secret")
+    outcomes = [outcome for _, outcome in every_fault(said(lambda: read_private(path)), BROKEN, ("read", "open"))]
+    assert len(outcomes) > 2
+    assert all(ours(outcome.said) for outcome in outcomes), outcomes
+    assert read_private(path) == b"secret"
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=errno.errorcode.get)
+def test_a_log_is_compressed_or_still_there(tmp_path: Path, error: int) -> None:
+    """Wherever the disk fails, its lines are in exactly one place that can be read whole, or in both."""
+    plain, packed = tmp_path / "log.1", tmp_path / "log.1.zst"
+    plain.write_bytes(NEW)
+    compress(plain)  # the library is loaded before the disk fails
+    plain.write_bytes(NEW)
+    for number, outcome in every_fault(said(lambda: compress(plain)), error):
+        assert ours(outcome.said), (number, outcome)
+        assert {entry.name for entry in tmp_path.iterdir()} <= {plain.name, packed.name}, number
+        if plain.exists():
+            assert plain.read_bytes() == NEW
+        else:
+            with opened(packed) as file:
+                assert file.read() == NEW
+        packed.unlink(missing_ok=True)
+        plain.write_bytes(NEW)
+
+
+def acknowledged(text: str) -> set[str]:
+    """The targets whose append returned."""
+    return set(text.split()) - {"refused"}
+
+
+@pytest.mark.parametrize("limit", [1 << 20, 1500], ids=["growing", "closing parts"])
+@pytest.mark.parametrize("error", ERRORS, ids=errno.errorcode.get)
+def test_the_ledger_keeps_what_it_acknowledged_wherever_the_disk_fails(tmp_path: Path, error: int, limit: int) -> None:
+    """One chain that verifies, every acknowledged event in it once, the next append goes through, no file too many."""
+    ledger = Ledger(tmp_path / "ledger" / "events.jsonl", "tester", limit=limit)
+    told: set[str] = set()
+
+    def work() -> str:
+        words = []
+        for n in range(3):
+            target = f"{number}-{n}"
+            try:
+                ledger.append("secret.write", target)
+            except Error as refused:
+                words.append("refused" if refused.hint else f"UNEXPECTED no hint: {refused.message}")
+            else:
+                words.append(target)
+        return " ".join(words)
+
+    number = 1
+    for number, outcome in every_fault(work, error):
+        assert "UNEXPECTED" not in outcome.said, (number, outcome)
+        assert "refused" not in outcome.said or outcome.met
+        told |= acknowledged(outcome.said)
+        found = verify(ledger.path)
+        assert found.intact, (number, found.damages)
+        number += 1  # noqa: PLW2901  the next run's events
+        names = {entry.name for entry in ledger.path.parent.iterdir()} if ledger.path.parent.exists() else set()
+        assert names <= {"events.jsonl", "events.head", *(part.name for part in parts(ledger.path))}, number
+    events = read(ledger.path)
+    assert told <= {event.target for event in events}
+    assert len({event.target for event in events}) == len(events), "nothing twice"
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=errno.errorcode.get)
+def test_the_watchers_state_is_the_old_or_the_new_one(tmp_path: Path, error: int) -> None:
+    """A pending alert is not lost to a full disk: what was stored before stands."""
+    state.save(tmp_path, state.State(channels=1))
+    for _, outcome in every_fault(said(lambda: state.save(tmp_path, state.State(channels=2))), error):
+        assert ours(outcome.said)
+        assert state.load(tmp_path).channels in (1, 2)
+        assert {entry.name for entry in tmp_path.iterdir()} == {state.NAME}
+
+
+def test_the_injector_meets_every_kind_of_call(tmp_path: Path) -> None:
+    """The negative twin: each kind, failing alone, is met by a write of a file: no number is wrong."""
+    path = tmp_path / "file"
+    met = {
+        kind
+        for kind in WRITING
+        if any(outcome.met for _, outcome in every_fault(said(lambda: atomic_write(path, NEW)), BROKEN, (kind,)))
+    }
+    assert met >= {"write", "open", "sync", "rename", "mode"}
+
+
+def _namespace() -> list[str]:
+    """How to get a mount namespace of our own, if this machine grants one."""
+    for flags in (["--mount"], ["--mount", "--map-root-user"]):
+        command = [shutil.which("unshare") or "", *flags, "--propagation", "private"]
+        if command[0] and subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0:
+            return command
+    return []
+
+
+NAMESPACE = _namespace()
+
+ON_A_SMALL_DISK = """
+import os, subprocess, sys
+from pathlib import Path
+from nasos.errors import LedgerError
+from nasos.ledger import Ledger, read, verify
+place = Path(sys.argv[1])
+ledger = Ledger(place / "ledger" / "events.jsonl", "tester", limit=4000)
+told, refused = [], []
+for n in range(3000):
+    try:
+        told.append(ledger.append("secret.write", f"app/{n}").target)
+    except LedgerError as error:
+        refused.append(error)
+        if len(refused) == 20:
+            break
+assert refused, "the disk never got full"
+assert all("no space left" in error.message or "only part" in error.message for error in refused), refused[0].message
+assert all("df -h" in error.hint for error in refused)
+assert verify(ledger.path).intact
+assert [event.target for event in read(ledger.path)] == told, "exactly what was acknowledged"
+(place / "ballast").unlink()
+told.append(ledger.append("secret.write", "again").target)
+assert [event.target for event in read(ledger.path)] == told
+subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+try:
+    ledger.append("secret.write", "never")
+except LedgerError as error:
+    assert "read-only" in error.message and "NASOS_HOME" in error.hint, error.message
+else:
+    raise AssertionError("written to a read-only disk")
+assert [event.target for event in read(ledger.path)] == told
+print("held", len(told))
+"""
+
+
+if NAMESPACE:  # a machine that grants none has the injected faults above
+
+    @pytest.mark.parametrize("options", ["size=128k", "size=1m,nr_inodes=6"])
+    def test_the_ledger_on_a_real_small_disk(tmp_path: Path, options: str) -> None:
+        """A tmpfs that gets full (of bytes, or of inodes), has room again, and is then read-only."""
+        script = 'mount -t tmpfs -o $2 none $0 && head -c 64k /dev/zero > $0/ballast && exec "$1" -c "$3" $0'
+        done = subprocess.run(
+            [*NAMESPACE, "sh", "-c", script, str(tmp_path), sys.executable, options, ON_A_SMALL_DISK],
+            capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"]},
+        )  # fmt: skip
+        assert done.stdout.startswith("held"), done.stderr
