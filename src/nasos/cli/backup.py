@@ -228,19 +228,21 @@ def _unseal_key(settings: Settings, manifest: Manifest, given: str | None) -> by
         from nasos.stack.home import Home
         from nasos.stack.users import Users
 
-        users = Users.of_this_process()
         try:
-            path = Home(settings.home, users).key_path(settings, manifest.record)
-            own = read_private(path, owner=users.uid("vault"))
+            path = Home(settings.home, Users.of_this_process()).key_path(settings, manifest.record)
+            own = read_private(path, owner=_vault_uid())
             manifest.require_key(own)
-        except (FileRefused, BackupRefused, KeyError):  # none, another one, or no services' users on this machine
+        except (FileRefused, BackupRefused):  # none here, or another one
             return _given_key("-")
         return own
     return _given_key(given)
 
 
 def _given_key(given: str) -> bytes:
-    content = read_private(Path(given)) if given != "-" else _typed("unseal key (base64 or hex)").encode()
+    if given == "-":
+        content = _typed("unseal key (base64 or hex)").encode()
+    else:
+        content = read_private(Path(given), owner=_vault_uid())
     if len(content) == 32:
         return content
     text = content.decode("ascii", "replace").strip()
@@ -253,6 +255,16 @@ def _given_key(given: str) -> bytes:
         if len(key) == 32:
             return key
     raise UsageError("this is no unseal key: it has 32 bytes, or is their base64 or hex", "--unseal-key FILE")
+
+
+def _vault_uid() -> int | None:
+    """Whose the key is on a machine where root runs the stack; None where there is no such user."""
+    from nasos.stack.users import Users
+
+    try:
+        return Users.of_this_process().uid("vault")
+    except KeyError:
+        return None
 
 
 def _typed(what: str) -> str:

@@ -72,11 +72,12 @@ def down() -> None:
 @click.pass_context
 def status(context: click.Context, as_json: bool) -> None:  # noqa: FBT001  click passes options by name
     """What runs, and whether it proves to be healthy. Exit code 1 when something is not."""
+    from nasos.stack.backup.newest import Newest
     from nasos.stack.embedded import Stack
     from nasos.stack.embedded import status as ask
 
     stack = Stack.existing(load())
-    programs, disks = ask(stack), stack.disks()
+    programs, disks, backup = ask(stack), stack.disks(), Newest.of(stack.home.root)
     if as_json:
         document(
             {
@@ -84,6 +85,7 @@ def status(context: click.Context, as_json: bool) -> None:  # noqa: FBT001  clic
                 "healthy": all(p.healthy for p in programs),
                 "programs": programs,
                 "disks": disks,
+                "backup": backup,
             }
         )
     else:
@@ -93,6 +95,7 @@ def status(context: click.Context, as_json: bool) -> None:  # noqa: FBT001  clic
             say(f"{mark} {program.name:12} {program.state:9} {pid:12} {program.evidence}")
         for disk in disks:
             say(f"  {disk.path}: {disk.text}")
+        say(f"  backup: {f'{backup.created:%Y-%m-%d %H:%M} UTC, {backup.file}' if backup else 'none yet'}")
         say(f"\n  {stack.address}")
         for hint in dict.fromkeys(program.hint for program in programs if program.hint):
             note(f"nasos: hint: {hint}")

@@ -17,6 +17,7 @@ from nasos.errors import StackError, VaultSealed
 from nasos.files import ExclusiveLock, private_directory
 from nasos.settings import Settings
 from nasos.stack import health, postgres
+from nasos.stack.backup.staging import Staging
 from nasos.stack.bootstrap import bootstrap_embedded
 from nasos.stack.configuration import (
     ensure_api_secret,
@@ -54,6 +55,7 @@ def up(settings: Settings, port: int | None, say: Say) -> Stack:
     """
     require_platform(settings)
     users = Users.of_this_process()
+    Staging(settings.home, users).end_unfinished()
     made = users.ensure()
     home = Home(settings.home, users)
     private_directory(home.root, mode=0o711 if users.separate else 0o700)
@@ -62,7 +64,7 @@ def up(settings: Settings, port: int | None, say: Say) -> Stack:
             say(f"created the services' users: {', '.join(made)}", 0.0)
         home.prepare(settings.bot.name)
         stack = _settled(settings, home, port)
-        with _step(say, "state directory, certificates and configuration"):
+        with step(say, "state directory, certificates and configuration"):
             write_before_start(stack)
         _start_supervisor(stack, say)
         _bring_up(stack, say)
@@ -86,13 +88,13 @@ def _start_supervisor(stack: Stack, say: Say) -> None:
     if ended:
         say(f"ended what an earlier run had left: {', '.join(ended)}", 0.0)
     require_free(stack.ports, stack.settings.stack.listen, wanted(stack.settings))
-    with _step(say, "supervisor"):
+    with step(say, "supervisor"):
         stack.supervisor.start(programs(stack.home, stack.settings, stack.ports))
 
 
 def _bring_up(stack: Stack, say: Say) -> None:
     names = wanted(stack.settings)
-    with _step(say, "Vault: TLS, unsealed, bootstrapped, audited read proven"):
+    with step(say, "Vault: TLS, unsealed, bootstrapped, audited read proven"):
         # Housekeeping first: on a full disk it gives the ballast up. The market needs nothing of Vault meanwhile.
         # The watcher before it: it records what the others do.
         for name in ("watcher", "housekeeping"):
@@ -105,9 +107,9 @@ def _bring_up(stack: Stack, say: Say) -> None:
         vault = stack.vault("rotator")
         probes = stack.probes(vault)
         _wait(stack, "vault", probes["vault"])
-    with _step(say, "PostgreSQL: TLS and SCRAM only, login proven"):
+    with step(say, "PostgreSQL: TLS and SCRAM only, login proven"):
         _bring_up_database(stack, vault, probes["postgres"])
-    with _step(say, "bot: its secrets in memory only, API login proven"):
+    with step(say, "bot: its secrets in memory only, API login proven"):
         if "exchange" in names:
             _wait(stack, "exchange", probes["exchange"])
         ensure_api_secret(vault, stack.settings.bot.name)
@@ -117,7 +119,7 @@ def _bring_up(stack: Stack, say: Say) -> None:
         if not stack.supervisor.launch("nginx") and changed:
             stack.supervisor.signal("nginx", signal.SIGHUP)
         _wait(stack, "bot", probes["bot"])
-    with _step(say, "nginx: HTTPS request proven"):
+    with step(say, "nginx: HTTPS request proven"):
         _wait(stack, "nginx", probes["nginx"])
         for name in {"housekeeping", "watcher"} & set(stack.supervisor.states()):
             _wait(stack, name, probes[name])
@@ -179,7 +181,8 @@ def _wait(stack: Stack, name: str, probe: health.Probe) -> None:
 
 
 @contextmanager
-def _step(say: Say, text: str) -> Iterator[None]:
+def step(say: Say, text: str) -> Iterator[None]:
+    """Say what the block did, and how long it took, unless it failed."""
     started = time.monotonic()
     yield
     say(text, time.monotonic() - started)
@@ -201,9 +204,9 @@ def down(settings: Settings, say: Say) -> None:
         known = stack.supervisor.states()
         for name in STOP_ORDER:
             if name in known and known[name].pid is not None:
-                with _step(say, name):
+                with step(say, name):
                     stack.supervisor.stop(name)
-        with _step(say, "supervisor"):
+        with step(say, "supervisor"):
             stack.supervisor.shutdown()
         stack.ledger().append("stack.down", stack.record.id)
 
@@ -218,7 +221,7 @@ def restart(settings: Settings, name: str, say: Say) -> None:
     stack = Stack.existing(settings)
     if name not in wanted(settings):
         raise StackError(f"{name} is not part of this stack", f"it has: {', '.join(wanted(settings))}")
-    with ExclusiveLock(stack.home.root / "up.lock", "nasos up or down"), _step(say, f"{name} restarted"):
+    with ExclusiveLock(stack.home.root / "up.lock", "nasos up or down"), step(say, f"{name} restarted"):
         stack.supervisor.stop(name)
         stack.supervisor.launch(name)
         _wait(stack, name, stack.probes(stack.vault("operator"))[name])

@@ -19,8 +19,9 @@ from nasos.secret import Secret
 from nasos.stack.backup import archive, encryption
 from nasos.stack.backup.encryption import Identities, Passphrase, Recipients
 from nasos.stack.backup.manifest import ROLES, SNAPSHOT, WAY_BACK, Manifest
+from nasos.stack.backup.newest import Newest
 from nasos.stack.backup.proof import decoded
-from nasos.stack.backup.save import Newest, Request, save, unseal_key
+from nasos.stack.backup.save import Request, save, unseal_key
 from nasos.vault.auth import AppRoleLogin
 from nasos.vault.client import VaultApi
 

@@ -7,6 +7,7 @@
 ``files``       which files of the state directory, and how they come back
 ``database``    PostgreSQL: roles and databases
 ``save``        making a backup
+``newest``      when the last one was made
 ``staging``     a state directory beside the real one, until it takes its place
 ``restore``     from a file to a stack
 ``proof``       every credential logs in, or is mended, or is named

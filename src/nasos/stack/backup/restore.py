@@ -38,6 +38,7 @@ from nasos.stack.home import Home
 from nasos.stack.log import Log
 from nasos.stack.ports import require_free
 from nasos.stack.programs import programs
+from nasos.stack.sequence import step
 from nasos.stack.supervisor import Supervisor
 from nasos.stack.users import Users
 from nasos.stack.watch import Watch
@@ -106,9 +107,9 @@ def restore(settings: Settings, wanted: Request, say: Say, *, now: datetime) -> 
                 keys.append(wanted.unseal_key(manifest))
                 manifest.require_key(keys[0])
 
-        private_directory(staging.parts)
-        manifest = archive.read(wanted.file, wanted.by, accept, staging.parts)
-        say("backup decrypted, every digest right", 0.0)
+        with step(say, "backup decrypted, every digest right"):
+            private_directory(staging.parts)
+            manifest = archive.read(wanted.file, wanted.by, accept, staging.parts)
         users.ensure()
         restored = _configured(settings, staging, manifest, wanted)
         stack = _built(restored, staging, manifest, keys, wanted)
@@ -198,17 +199,16 @@ def _running(stack: Stack, staging: Staging, manifest: Manifest, wanted: Request
     require_free(stack.ports, stack.settings.stack.listen, SERVERS)
     stack.supervisor.start([one for one in programs(stack.home, stack.settings, stack.ports) if one.name in SERVERS])
     api = VaultApi(stack.vault_address, stack.ca_file, timeout=SECONDS)
-    with contextlib.closing(api):
+    with contextlib.closing(api), step(say, "Vault restored, old credentials ended, new ones proven"):
         _fill_vault(stack, api, staging.parts / SNAPSHOT, manifest, wanted)
-        say("Vault restored", 0.0)
         way_back = proof.decoded((staging.parts / WAY_BACK).read_bytes())
         proofs = proof.renew_vault_credentials(stack, api, way_back)
-    with stack.vault("operator") as vault:
+    with stack.vault("operator") as vault, step(say, "PostgreSQL restored, logins proven"):
         proofs += _fill_database(stack, vault, staging.parts, manifest)
-        say("PostgreSQL restored", 0.0)
-    for name in reversed(SERVERS):
-        stack.supervisor.stop(name)
-    stack.supervisor.shutdown()
+    with step(say, "both servers ended"):
+        for name in reversed(SERVERS):
+            stack.supervisor.stop(name)
+        stack.supervisor.shutdown()
     return proofs
 
 

@@ -28,6 +28,7 @@ from nasos.stack import postgres
 from nasos.stack.backup import archive, database, files
 from nasos.stack.backup.encryption import Passphrase, Recipients, Sink
 from nasos.stack.backup.manifest import SNAPSHOT, WAY_BACK, Manifest, Part
+from nasos.stack.backup.newest import Newest
 from nasos.stack.embedded import Stack
 from nasos.vault import snapshot, system
 from nasos.vault.auth import AppRoleLogin
@@ -37,24 +38,6 @@ from nasos.vault.roles import LOOPBACK
 
 SNAPSHOT_SECONDS: Final = 120.0
 """Without a byte of the snapshot."""
-
-
-class Newest(msgspec.Struct, frozen=True, kw_only=True):
-    """``backup.json``: the last backup that was made."""
-
-    created: datetime
-    file: str
-    """Where it was written; ``-`` for standard output."""
-    size: int
-    """Bytes of the file."""
-
-    @classmethod
-    def of(cls, home: Path) -> Newest | None:
-        """The record in a state directory; None when there is none, or it says nothing."""
-        try:
-            return msgspec.json.decode((home / "backup.json").read_bytes(), type=cls)
-        except (OSError, msgspec.MsgspecError):
-            return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,10 +61,9 @@ class Staging:
         Raises:
             AlreadyRunning: Another restore of this state directory is under way.
         """
-        lock = self.real.with_name(f"{self.real.name}.restore.lock")
         if not self.real.parent.is_dir():
             private_directory(self.real.parent)
-        with ExclusiveLock(lock, "nasos restore"):
+        with ExclusiveLock(self._lock, "nasos restore"):
             try:
                 self._clear(stamp)
                 # As root, services of their own pass through.
@@ -75,6 +74,20 @@ class Staging:
                 yield
             finally:
                 self._clear(stamp)
+
+    def end_unfinished(self) -> None:
+        """End the servers of a restore that was killed: they may sit on the real stack's ports. Nothing is removed.
+
+        Raises:
+            AlreadyRunning: A restore is under way.
+        """
+        if (self.home / MARK).exists():
+            with ExclusiveLock(self._lock, "nasos restore"):
+                self._end_servers()
+
+    @property
+    def _lock(self) -> Path:
+        return self.real.with_name(f"{self.real.name}.restore.lock")
 
     def take_over(self, stamp: str, *, existed: bool) -> Path | None:
         """Put what was built in its place; return where the state that stood there is now, if there was any.
@@ -106,11 +119,14 @@ class Staging:
         if not (self.home / MARK).exists() and any(self.home.iterdir()):
             self._set_aside(stamp)
             return
+        self._end_servers()
+        shutil.rmtree(self.home)
+
+    def _end_servers(self) -> None:
         supervisor = Supervisor(Home(self.home, self.users))
         if supervisor.running():
             supervisor.shutdown()
         supervisor.end_orphans()
-        shutil.rmtree(self.home)
 
     def _exchanged(self, stamp: str) -> Path:
         try:
