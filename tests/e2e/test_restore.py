@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from e2e.test_docs import differences, examples, shape
 from fixtures.stack import Walk, free_base_port, until
 
 
@@ -78,6 +79,16 @@ def test_everything_comes_up(moved: Moved) -> None:
     assert status["healthy"], status
     assert [each for each in moved.restored["credentials"] if not each["works"]] == []
     assert moved.started["ports"]["https"] == moved.port
+
+
+def test_the_answer_has_the_documented_fields(moved: Moved) -> None:
+    """Those of docs/json.md for the restore, and those of a backup without its file."""
+    documented = {**examples()["nasos backup create"], **examples()["nasos restore"], "configuration": {}}
+    for name in ("file", "bytes"):
+        del documented[name]
+    assert moved.restored.pop("configuration") == {}
+    documented.pop("configuration")
+    assert list(differences(shape(documented), shape(moved.restored))) == []
 
 
 def test_secrets_are_there(moved: Moved) -> None:
