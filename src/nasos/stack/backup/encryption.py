@@ -26,6 +26,10 @@ SHORTEST_PASSPHRASE: Final = 12
 """Characters. A stolen backup can be tried without limit; age's scrypt costs about one second per try."""
 
 
+_TRIES: Final = 20
+_TOO_SLOW: Final = "Excessive work parameter"
+
+
 class Source(Protocol):
     """What gives bytes."""
 
@@ -122,17 +126,32 @@ def decrypt(source: Source, target: Sink, by: Passphrase | Identities) -> None:
         if isinstance(by, Identities):
             age.decrypt_io(source, target, _identities(age, by))
             return
-        content = source.read(LARGEST_BY_PASSPHRASE * 2)
-        target.write(age.passphrase.decrypt(content, by.value.reveal()))
+        target.write(_by_passphrase(age, source.read(LARGEST_BY_PASSPHRASE * 2), by))
     except BrokenPipeError:
         raise
     except (age.DecryptError, OSError) as error:
         raise _refused(str(error), by) from None
 
 
+def _by_passphrase(age: ModuleType, content: bytes, by: Passphrase) -> bytes:
+    """The library refuses what would take this machine too long, by a clock: on a busy one (load 16) it errs."""
+    for _ in range(_TRIES - 1):
+        try:
+            return bytes(age.passphrase.decrypt(content, by.value.reveal()))
+        except age.DecryptError as error:
+            if _TOO_SLOW not in str(error):
+                raise
+    return bytes(age.passphrase.decrypt(content, by.value.reveal()))
+
+
 def _refused(said: str, by: Passphrase | Identities) -> BackupRefused:
     if isinstance(by, Passphrase) and said == "Decryption failed":
         return BackupRefused("the passphrase is wrong, or the file is damaged", "try it again; caps lock?")
+    if _TOO_SLOW in said:
+        return BackupRefused(
+            "this machine is too slow, or too busy at the moment, for what the passphrase costs",
+            "try again when it is quiet, or decrypt it elsewhere",
+        )
     if said == "No matching keys found":
         return BackupRefused("the backup was not made for this key", "--identity FILE of the recipient's own key")
     return BackupRefused(
