@@ -67,6 +67,8 @@ class Credentials:
     """Role name -> uid that the file belongs to."""
     provable: bool = True
     """Whether the roles may log in from this machine, as far as we know."""
+    stands_at: Path | None = None
+    """Where the directory will be, when it is built elsewhere: a SecretID remembers its place."""
 
     def path(self, role: Role) -> Path:
         """The JSON file of a role."""
@@ -145,7 +147,7 @@ class Credentials:
         atomic_write(self.path(role), content + b"\n", owner=self.owners.get(role.name))
 
     def _place(self, role: Role) -> str:
-        return f"{socket.gethostname()}:{self.path(role).absolute()}"
+        return f"{socket.gethostname()}:{((self.stands_at or self.directory) / self.path(role).name).absolute()}"
 
     def any(self) -> bool:
         """Whether a credential was ever written here."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -40,8 +41,10 @@ class Proof:
     """What was done, or why it does not work."""
 
 
-def renew_vault_credentials(stack: Stack, api: VaultApi, way_back: AppRole) -> list[Proof]:
+def renew_vault_credentials(stack: Stack, api: VaultApi, way_back: AppRole, stands_at: Path) -> list[Proof]:
     """End what was valid when the backup was made, make new SecretIDs, log in with each.
+
+    ``stands_at`` is where the directory of the credential files will be.
 
     Raises:
         VaultError: The way back does not work; nothing can be made without it.
@@ -51,7 +54,7 @@ def renew_vault_credentials(stack: Stack, api: VaultApi, way_back: AppRole) -> l
     bot = stack.home.users.uid("bot")
     names = snapshot.role_names(api, token)
     owners = {name: bot for name in names if name.startswith("bot-") and bot is not None}
-    files, roles = Credentials(stack.home.credentials, owners), [Role(name, "") for name in names]
+    files, roles = Credentials(stack.home.credentials, owners, stands_at=stands_at), [Role(name, "") for name in names]
     ended = snapshot.renew_secret_ids(api, token, roles, files)
     proofs = [_proof(f"Vault role {role.name}", partial(_login, api, files, role)) for role in roles]
     snapshot.close_way_back(api, token)

@@ -202,7 +202,7 @@ def _running(stack: Stack, staging: Staging, manifest: Manifest, wanted: Request
     with contextlib.closing(api), step(say, "Vault restored, old credentials ended, new ones proven"):
         _fill_vault(stack, api, staging.parts / SNAPSHOT, manifest, wanted)
         way_back = proof.decoded((staging.parts / WAY_BACK).read_bytes())
-        proofs = proof.renew_vault_credentials(stack, api, way_back)
+        proofs = proof.renew_vault_credentials(stack, api, way_back, staging.real / "credentials")
     with stack.vault("operator") as vault, step(say, "PostgreSQL restored, logins proven"):
         proofs += _fill_database(stack, vault, staging.parts, manifest)
     with step(say, "both servers ended"):
