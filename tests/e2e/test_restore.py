@@ -75,8 +75,7 @@ def moved(bot: Walk) -> Iterator[Moved]:
 
 def test_everything_comes_up(moved: Moved) -> None:
     """Every part proves its work on its own ports, and every credential was proven before."""
-    status = moved.json("status")
-    assert status["healthy"], status
+    until(lambda: moved.json("status")["healthy"], 120)
     assert [each for each in moved.restored["credentials"] if not each["works"]] == []
     assert moved.started["ports"]["https"] == moved.port
 
