@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from fixtures.stack import until
 from fixtures.stores import session_of
 from fixtures.vault import VaultUnderTest
 from nasos.errors import (
@@ -187,6 +188,80 @@ def test_a_token_is_renewed_ahead_of_its_end_and_replaced_near_its_maximum(
     now[0] += 1201
     # The server's clock did not move, so the cut shows as a renewal of a minute at most.
     assert session.token() != first
+    session.close()
+
+
+def used_up(root: Session, path: str, _secret_id: str) -> None:
+    """Its one use was the first login."""
+    assert root.exchange("POST", f"{path}/secret-id/lookup", {"secret_id": _secret_id}).status == 204
+
+
+def expired(root: Session, path: str, secret_id: str) -> None:
+    """Its time is over."""
+    until(lambda: root.exchange("POST", f"{path}/secret-id/lookup", {"secret_id": secret_id}).status != 200, 30)
+
+
+def destroyed(root: Session, path: str, secret_id: str) -> None:
+    """Somebody took it away."""
+    root.request("POST", f"{path}/secret-id/destroy", {"secret_id": secret_id})
+
+
+@pytest.mark.parametrize(
+    ("settings", "end"),
+    [({"secret_id_num_uses": 1}, used_up), ({"secret_id_ttl": "2s"}, expired), ({}, destroyed)],
+    ids=["used up", "expired", "destroyed"],
+)
+def test_a_token_without_a_successor_is_told_while_it_lives(
+    vault: VaultUnderTest,
+    root: Session,
+    tmp_path: Path,
+    settings: dict[str, object],
+    end: Callable[[Session, str, str], None],
+) -> None:
+    """Near its maximum age, with a SecretID that is worth nothing any more: said once, and once when it is mended."""
+    name, role_id, _ = short_role(root, ttl="30m", max_ttl="40m")
+    path, file = f"auth/approle/role/{name}", tmp_path / "secret-id"
+    root.request("POST", path, settings or {"secret_id_num_uses": 0})
+    secret_id = field(root.request("POST", f"{path}/secret-id", {}), "data", "secret_id")
+    atomic_write(file, secret_id.encode())
+    now, told = [1000.0], []
+    session = Session(
+        VaultApi(vault.address, vault.ca_file),
+        AppRole(role_id=role_id, secret_id_file=file),
+        clock=lambda: now[0],
+        tell=lambda error, lives: told.append((error, lives)),
+    )
+    first = session.token()
+    end(root, path, secret_id)
+    root.request("POST", path, {"token_ttl": "1m", "token_max_ttl": "1m"})
+    now[0] += 1201
+    assert session.token() == first
+    ((error, lives),) = told
+    assert isinstance(error, CredentialRejected)
+    assert error.hint == "nasos vault bootstrap"
+    assert lives == pytest.approx(599)
+    now[0] += 60
+    assert session.token() == first
+    assert len(told) == 1
+    root.request("POST", path, {"secret_id_num_uses": 0, "secret_id_ttl": 0})
+    atomic_write(file, field(root.request("POST", f"{path}/secret-id", {}), "data", "secret_id").encode())
+    now[0] += 60
+    assert session.token() != first
+    assert [each[0] for each in told] == [error, None]
+    session.close()
+
+
+def test_after_its_end_a_token_without_a_successor_serves_nobody(vault: VaultUnderTest, root: Session) -> None:
+    """The refusal is raised; nothing goes on in silence."""
+    name, role_id, secret_id = short_role(root, ttl="30m", max_ttl="40m")
+    now = [1000.0]
+    credential = AppRole(role_id=role_id, secret_id=Secret(secret_id))
+    session = Session(VaultApi(vault.address, vault.ca_file), credential, clock=lambda: now[0])
+    session.token()
+    destroyed(root, f"auth/approle/role/{name}", secret_id)
+    now[0] += 1801
+    with pytest.raises(CredentialRejected):
+        session.token()
     session.close()
 
 

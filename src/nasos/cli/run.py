@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from nasos.bot.command import Command
     from nasos.bot.handover import Read
     from nasos.bot.launch import Launch
+    from nasos.bot.poke import OnEvent
     from nasos.bot.records import Records
+    from nasos.ledger import Outcome
     from nasos.settings import Settings
     from nasos.vault import VaultClient
 
@@ -140,7 +142,8 @@ def _launch(
     from nasos.bot.launch import Launch
 
     name = bot_name(bot)
-    client = _client(settings, f"bot-{name}")
+    append = _append(ledger_path(settings.home), f"bot-{name}")
+    client = _client(settings, f"bot-{name}", _aloud(append))
     folder = f"bots/{name}"
 
     def read_all() -> Records:
@@ -152,7 +155,7 @@ def _launch(
         run_directory=settings.home / "run" / "bot",
         read_all=read_all,
         read_one=lambda entry: client.read(f"{folder}/{entry}"),
-        append=_append(ledger_path(settings.home), f"bot-{name}"),
+        append=append,
         say=note,
         environment=child_environment(tuple(keep)),
         configuration=configuration,
@@ -189,6 +192,18 @@ def ledger_path(home: Path) -> Path:
     return shared
 
 
+def _aloud(append: Callable[..., object]) -> OnEvent:
+    """``append``, and a line for the person when the login has no future."""
+
+    def told(event: str, target: str, outcome: Outcome, detail: Mapping[str, str]) -> None:
+        if event == "vault.credential":
+            what = "; ".join(f"{name}: {value}" for name, value in detail.items()) or "there is a new token"
+            note(f"nasos: the login at {target}: {what}")
+        append(event, target, outcome, detail)
+
+    return told
+
+
 def _append(path: Path, actor: str) -> Callable[..., object]:
     def append(*event: object) -> object:
         from nasos.ledger import Ledger
@@ -207,10 +222,10 @@ def _python(settings: Settings) -> Path:
     return settings.project / ".venv-bot" / "bin" / "python"
 
 
-def _client(settings: Settings, role: str) -> VaultClient:
+def _client(settings: Settings, role: str, told: OnEvent | None = None) -> VaultClient:
     from nasos.cli.context import service_connection
     from nasos.vault import VaultClient
 
     if not (settings.home / "credentials" / f"{role}.json").exists():
         raise SettingsError(f"there is no credential for the role {role} in {settings.home}", "nasos vault bootstrap")
-    return VaultClient(service_connection(settings, role), prefix="nasos")
+    return VaultClient(service_connection(settings, role), prefix="nasos", on_event=told)

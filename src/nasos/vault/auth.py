@@ -139,7 +139,8 @@ class AppRoleLogin:
             auth = _auth(self._api.request("POST", f"auth/{self._mount}/login", body))
         except PermissionDenied:
             raise CredentialRejected(
-                "vault refused the login", "the SecretID may be used up, or bound to another address"
+                "vault refused the login: the SecretID may be used up, or bound to another address",
+                "nasos vault bootstrap",
             ) from None
         except OutcomeUnknown as error:
             # A login that was lost left at most a token that nobody holds: asking again is safe.

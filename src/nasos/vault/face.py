@@ -63,7 +63,7 @@ class VaultClient:
     Args:
         connection: Where and as whom; None takes the environment, ``.env`` or the local stack.
         prefix: Folder under ``kv/`` that all names are relative to.
-        on_event: Told of writes and of stale reads; ``Ledger(...).append`` fits.
+        on_event: Told of writes, of stale reads and of a login without a future; ``Ledger(...).append`` fits.
         max_stale: Seconds that ``get_secret`` may go on with the last value while Vault is away; 0 for never.
 
     Raises:
@@ -84,7 +84,7 @@ class VaultClient:
         self._prefix = secret_path(prefix)
         self._on_event = on_event
         api = VaultApi(chosen.address, chosen.ca_file, chosen.namespace, allow_plain=chosen.allow_plain)
-        self.session = Session(api, chosen.credential)
+        self.session = Session(api, chosen.credential, tell=self._credential)
         self._patient = KvStore(self.session, retry=PATIENT)
         self._once = KvStore(self.session, retry=ONCE)
         self._cache = ReadCache(self._fetch, self._stale, max_stale)
@@ -203,6 +203,14 @@ class VaultClient:
 
     def _stale(self, key: str, age: float, error: VaultError) -> None:
         self._tell("vault.stale-read", self._path(key), Outcome.FAILED, {"age": f"{age:.0f} s", "why": error.message})
+
+    def _credential(self, error: Error | None, lives: float) -> None:
+        if error is None:
+            self._tell("vault.credential", self.session.address, Outcome.OK, {})
+            return
+        detail = {"why": error.message, "token lives": f"{lives:.0f} s"}
+        hint = {"hint": error.hint} if error.hint else {}
+        self._tell("vault.credential", self.session.address, Outcome.FAILED, detail | hint)
 
     @contextlib.contextmanager
     def _told(self, event: str, key: str, detail: dict[str, str]) -> Iterator[dict[str, str]]:

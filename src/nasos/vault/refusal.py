@@ -45,6 +45,8 @@ _BY_STATUS: Final[Mapping[int, tuple[type[VaultError], str, str | None]]] = {
     501: (VaultUninitialized, "vault has never been initialized", "nasos vault bootstrap"),
 }
 
+_NEW_ONE: Final = "nasos vault bootstrap"  # makes a new SecretID where the server refuses the old one
+
 _BY_TEXT: Final[tuple[tuple[str, type[VaultError], str, str | None], ...]] = (
     ("check-and-set parameter did not match", CheckAndSetMismatch, "somebody wrote {path} in between", "read it again"),
     ("check-and-set parameter required", CheckAndSetMismatch, "{path} is only written with check-and-set", None),
@@ -54,8 +56,8 @@ _BY_TEXT: Final[tuple[tuple[str, type[VaultError], str, str | None], ...]] = (
     ("vault is sealed", VaultSealed, "vault is sealed", "nasos vault unseal"),
     ("not initialized", VaultUninitialized, "vault has never been initialized", "nasos vault bootstrap"),
     ("active cluster node not found", VaultStandby, "vault has no active node at the moment", "nasos status"),
-    ("invalid role", CredentialRejected, "vault refused the RoleID or SecretID", "replace the role's credential file"),
-    ("invalid secret id", CredentialRejected, "vault refused the SecretID", "replace the role's credential file"),
+    ("invalid role", CredentialRejected, "vault refused the RoleID or SecretID: wrong, expired or used up", _NEW_ONE),
+    ("invalid secret id", CredentialRejected, "vault refused the SecretID: wrong, expired or used up", _NEW_ONE),
     ("invalid username or password", CredentialRejected, "vault refused the name or the password", "nasos login NAME"),
     ("by cidr restrictions", CredentialRejected, "vault refused this login from this address",
      "log in from where the role may: its secret_id_bound_cidrs and token_bound_cidrs"),

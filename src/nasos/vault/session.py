@@ -6,6 +6,8 @@ Rules:
   the living token. While Vault is away or refuses a successor, the living token stays in use.
 * A 403 that says "unknown token" leads to one new login and one more try: a 403 changed nothing.
 * A refused login is remembered for a moment: a thousand readers with a wrong SecretID are one login, not a thousand.
+* A token that lives and has no successor (its SecretID is used up, expired or gone, and its maximum age is near) is
+  told while it still works, once, and once when there is a successor again.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from nasos.errors import CredentialRejected, RateLimited, VaultError
+from nasos.errors import CredentialRejected, Error, RateLimited, VaultError
 from nasos.secret import Secret
 from nasos.settings import AppRole, Token
 from nasos.vault.auth import Grant, source
@@ -29,6 +31,10 @@ from nasos.vault.retry import PATIENT, Retry
 
 REFUSED_FOR: Final = 2.0  # seconds that a refused login stands; a replaced SecretID file is seen after that
 RENEW_PAUSE: Final = 5.0  # seconds between attempts to renew a token that still lives while Vault is away
+REFUSED_PAUSE: Final = 30.0  # the same while Vault refuses a successor: each attempt is four lines of audit
+
+Tell = Callable[[Error | None, float], object]
+"""Told that the token has no successor (why, and how many seconds it lives), or None when it has one again."""
 
 _LOG: Final = logging.getLogger(__name__)
 _PASSING: Final = frozenset({307, 412, 429, 472, 473})
@@ -53,6 +59,7 @@ class Session:
         *,
         mount: str = "approle",
         clock: Callable[[], float] = time.monotonic,
+        tell: Tell | None = None,
     ) -> None:
         self._api = api
         self._source = source(api, credential, mount)
@@ -60,6 +67,8 @@ class Session:
         self._lock = threading.Lock()
         self._held: _Held | None = None
         self._refused: tuple[VaultError, float] | None = None
+        self._tell = tell
+        self._told = False
         self._pid = os.getpid()
 
     @property
@@ -141,17 +150,32 @@ class Session:
         held, now = self._held, self._clock()
         if held is None or now >= held.expires_at:
             held = self._begun(self._obtained(now))
+            self._succeeded(held)
         elif now >= held.renew_at:
             try:
                 held = self._begun(self._source.renew(held.grant))
-            except VaultError as error:
-                if isinstance(error, CredentialRejected):
-                    _LOG.warning(
-                        "the vault token lives %.0f s more and has no successor: %s", held.expires_at - now, error
-                    )
-                held = _Held(held.grant, now + RENEW_PAUSE, held.expires_at)
+                self._succeeded(held)
+            except Error as error:
+                held = _Held(held.grant, now + self._not_succeeded(error, held.expires_at - now), held.expires_at)
         self._held = held
         return held
+
+    def _succeeded(self, held: _Held) -> None:
+        if self._told:
+            self._told = False
+            if self._tell:
+                self._tell(None, held.grant.lasts)
+
+    def _not_succeeded(self, error: Error, lives: float) -> float:
+        """Say it if it does not heal by itself; seconds until the next attempt."""
+        if isinstance(error, VaultError) and not isinstance(error, CredentialRejected):
+            return RENEW_PAUSE
+        if not self._told:
+            self._told = True
+            _LOG.warning("the vault token lives %.0f s more and has no successor: %s", lives, error)
+            if self._tell:
+                self._tell(error, lives)
+        return REFUSED_PAUSE
 
     def _begun(self, grant: Grant) -> _Held:
         now = self._clock()

@@ -16,7 +16,8 @@ import pytest
 
 from fixtures.postgres import BotDatabase
 from fixtures.vault import VaultUnderTest
-from nasos.ledger import read
+from nasos.files import atomic_write
+from nasos.ledger import Event, read
 from nasos.secret import Secret
 from nasos.vault import VaultClient
 from simulators.fake_freqtrade import digest
@@ -198,6 +199,42 @@ def test_what_cannot_work_is_said_and_nothing_is_started(terminal: Terminal, wor
     assert "Traceback" not in done.stderr
     assert done.returncode == code
     assert not terminal.reports()
+
+
+def events_of(terminal: Terminal, name: str, after: int) -> list[Event]:
+    """Events with this name, besides the first ``after`` of all."""
+    found = list(read(Path(terminal.environment["NASOS_HOME"]) / "ledger" / "events.jsonl"))
+    return [event for event in found[after:] if event.event == name]
+
+
+def test_a_refused_login_is_told_with_what_to_type(
+    terminal: Terminal, root: VaultClient, vault: VaultUnderTest
+) -> None:
+    """Token revoked, SecretID worth nothing: the bot goes on, and ledger and log say so once; mended, they say that."""
+    before = len(read(Path(terminal.environment["NASOS_HOME"]) / "ledger" / "events.jsonl"))
+    process = terminal.bot("hang")
+    eventually(lambda: "ready" in terminal.log(), 60)
+    path = vault.home / "credentials" / "bot-other.json"
+    good = path.read_bytes()
+    try:
+        atomic_write(path, json.dumps({**json.loads(good), "secret_id": "no-such-secret-id"}).encode())
+        for accessor in root.session.request("LIST", "auth/token/accessors")["data"]["keys"]:  # type: ignore[index]
+            meta = root.session.exchange("POST", "auth/token/lookup-accessor", {"accessor": accessor}).body.get("data")
+            if isinstance(meta, dict) and (meta.get("meta") or {}).get("role_name") == "nasos-bot-other":
+                root.session.request("POST", "auth/token/revoke-accessor", {"accessor": accessor})
+        (failed,) = eventually(lambda: events_of(terminal, "bot.refresh", before), 60)
+        assert failed.detail == {
+            "reason": "vault refused the RoleID or SecretID: wrong, expired or used up",
+            "hint": "nasos vault bootstrap",
+        }
+        assert "hint: nasos vault bootstrap" in terminal.log()
+    finally:
+        atomic_write(path, good)
+    eventually(
+        lambda: [event.outcome.value for event in events_of(terminal, "bot.refresh", before)] == ["failed", "ok"], 60
+    )
+    assert process.poll() is None
+    assert len(terminal.reports()) == 1
 
 
 LEDGER = """
