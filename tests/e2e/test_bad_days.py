@@ -35,19 +35,22 @@ def test_a_killed_program_comes_back(bot: Walk, program: str) -> None:
 
 
 def test_the_bot_trades_on_while_vault_is_down(bot: Walk) -> None:
-    """Vault killed and kept down: the same bot process answers, and says so."""
-    from_before = bot.pid("bot")
+    """Vault dead for every client: the same bot answers, one event says so, and one that it is over."""
+    from_before, bots, told = bot.pid("bot"), _freqtrades(bot), len(_refresh(bot))
     vault = bot.pid("vault")
     assert vault
     os.kill(vault, signal.SIGSTOP)  # alive for the supervisor, dead for every client
     try:
         status, _, body = bot.https("/api/v1/ping")
         assert (status, json.loads(body)) == (200, {"status": "pong"})
-        assert Path(f"/proc/{from_before}").exists()
+        until(lambda: _refresh(bot)[told:] == ["failed"], 90)
+        assert _freqtrades(bot) == bots
     finally:
         os.kill(vault, signal.SIGKILL)
     until(bot.healthy, 60)
+    until(lambda: _refresh(bot)[told:] == ["failed", "ok"], 90)
     assert bot.pid("bot") == from_before
+    assert _freqtrades(bot) == bots
 
 
 def test_a_restarted_database_does_not_end_the_bot(bot: Walk) -> None:
@@ -122,6 +125,17 @@ def test_an_interrupted_up_completes_when_run_again(stack: Walk) -> None:
         stack.run("/usr/bin/timeout", "-s", "KILL", delay, "./nasos", "up", check=False)
     stack.nasos("up")
     assert stack.healthy()
+
+
+def _refresh(walk: Walk) -> list[str]:
+    """What the launcher told of Vault, in its own ledger where the bot has a user of its own."""
+    places = (walk.home / "run" / "bot", walk.home / "ledger")
+    events = [
+        json.loads(line)
+        for place in places
+        for line in walk.run("/bin/sh", "-c", 'cat "$0"/events.jsonl || true', str(place)).stdout.splitlines()
+    ]
+    return [event["outcome"] for event in events if event["event"] == "bot.refresh"]
 
 
 def _supervisor(walk: Walk) -> int:
