@@ -238,7 +238,7 @@ def test_a_token_without_a_successor_is_told_while_it_lives(
     assert session.token() == first
     ((error, lives),) = told
     assert isinstance(error, CredentialRejected)
-    assert error.hint == "nasos vault bootstrap"
+    assert error.hint == "nasos vault credentials renew"
     assert lives == pytest.approx(599)
     now[0] += 60
     assert session.token() == first

@@ -140,7 +140,7 @@ class AppRoleLogin:
         except PermissionDenied:
             raise CredentialRejected(
                 "vault refused the login: the SecretID may be used up, or bound to another address",
-                "nasos vault bootstrap",
+                "nasos vault credentials renew",
             ) from None
         except OutcomeUnknown as error:
             # A login that was lost left at most a token that nobody holds: asking again is safe.

@@ -45,7 +45,7 @@ _BY_STATUS: Final[Mapping[int, tuple[type[VaultError], str, str | None]]] = {
     501: (VaultUninitialized, "vault has never been initialized", "nasos vault bootstrap"),
 }
 
-_NEW_ONE: Final = "nasos vault bootstrap"  # makes a new SecretID where the server refuses the old one
+_NEW_ONE: Final = "nasos vault credentials renew"
 
 _BY_TEXT: Final[tuple[tuple[str, type[VaultError], str, str | None], ...]] = (
     ("check-and-set parameter did not match", CheckAndSetMismatch, "somebody wrote {path} in between", "read it again"),

@@ -225,9 +225,9 @@ def test_a_refused_login_is_told_with_what_to_type(
         (failed,) = eventually(lambda: events_of(terminal, "bot.refresh", before), 60)
         assert failed.detail == {
             "reason": "vault refused the RoleID or SecretID: wrong, expired or used up",
-            "hint": "nasos vault bootstrap",
+            "hint": "nasos vault credentials renew",
         }
-        assert "hint: nasos vault bootstrap" in terminal.log()
+        assert "hint: nasos vault credentials renew" in terminal.log()
     finally:
         atomic_write(path, good)
     eventually(
