@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import platform
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -118,12 +119,21 @@ def find(name: str) -> Path:
         PlatformUnsupported: No digest is pinned for this machine.
         StackError: The wheel is not installed, or a file of it is not the pinned one.
     """
+    path = _program(name)
+    _trees(name, path)
+    return path
+
+
+def _program(name: str) -> Path:
     program, path = PROGRAMS[name], place(name)
     _require_same(path, _digest(path), _pinned(name, program.sha256), program)
-    if program.trees:
-        root = path.parents[1]
-        _require_same(root, tree_digest(root, program.trees), _pinned(name, program.tree_sha256), program)
     return path
+
+
+def _trees(name: str, path: Path) -> None:
+    program, root = PROGRAMS[name], path.parents[1]
+    if program.trees:
+        _require_same(root, tree_digest(root, program.trees), _pinned(name, program.tree_sha256), program)
 
 
 def place(name: str) -> Path:
@@ -141,13 +151,15 @@ def place(name: str) -> Path:
     return Path(spec.origin).parent / program.path.format(machine=machine)
 
 
-def flaws() -> dict[str, str]:
-    """Every embedded program, and what is wrong with it; empty where nothing is."""
-    found = {}
-    for name in PROGRAMS:
+def flaws(names: Iterable[str] = tuple(PROGRAMS)) -> dict[str, str]:
+    """Embedded programs, and what is wrong with each; empty where nothing is. What they share is looked at once."""
+    found, seen = dict.fromkeys(names, ""), set[Path]()
+    for name in found:
         try:
-            find(name)
-            found[name] = ""
+            path = _program(name)
+            if path.parent not in seen:
+                _trees(name, path)
+            seen.add(path.parent)
         except Error as error:
             found[name] = error.message
     return found

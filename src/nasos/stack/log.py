@@ -26,13 +26,15 @@ class Log:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._position = self._size()
+        self._file, self._position = self._seen()
 
-    def _size(self) -> int:
+    def _seen(self) -> tuple[int, int]:
+        """Which file it is, and its size."""
         try:
-            return self.path.stat().st_size
+            status = self.path.stat()
         except OSError:
-            return 0
+            return 0, 0
+        return status.st_ino, status.st_size
 
     def last(self, count: int) -> list[str]:
         """The newest lines, ``count`` at most; a short answer is no harm."""
@@ -41,10 +43,10 @@ class Log:
 
     def new(self) -> str:
         """What was written since the last look."""
-        size = self._size()
-        # Shorter than before: it was rotated, and this is another file.
-        start = self._position if size >= self._position else 0
-        self._position = size
+        file, size = self._seen()
+        # Another file, or one that is shorter than before: it was rotated.
+        start = self._position if file == self._file and size >= self._position else 0
+        self._file, self._position = file, size
         return self._read(max(start, size - _AT_ONCE), size)
 
     def _read(self, start: int, end: int) -> str:

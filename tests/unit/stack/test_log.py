@@ -62,3 +62,13 @@ def test_a_log_is_read_on_through_rotation(tmp_path: Path) -> None:
     assert log.new() == ""
     path.write_text("five\n")
     assert log.new() == "five\n"
+
+
+def test_a_fresh_log_that_grew_past_the_old_one_is_read_from_its_start(tmp_path: Path) -> None:
+    """Its size says nothing of a rotation; that it is another file does."""
+    path = tmp_path / "vault.log"
+    path.write_text("old\n")
+    log = Log(path)
+    path.rename(tmp_path / "vault.log.1")
+    path.write_text("the first line of the fresh one\n")
+    assert log.new() == "the first line of the fresh one\n"
