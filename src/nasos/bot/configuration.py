@@ -102,9 +102,11 @@ def parse(text: str, name: str) -> dict[str, object]:
 
 def comments(text: str) -> Iterator[tuple[int, str]]:
     """Each comment with the line that it begins on."""
+    line, counted = 1, 0
     for match in _NOT_JSON.finditer(text):
         if not match[1]:
-            yield text.count("\n", 0, match.start()) + 1, match[0]
+            line, counted = line + text.count("\n", counted, match.start()), match.start()
+            yield line, match[0]
 
 
 def without_comments(text: str) -> str:

@@ -154,7 +154,7 @@ def undo(ground: Ground, desk: Desk, *, discard: bool) -> list[str]:
         if note := vaulted.take_back(ground.vault, entry, wanted.get(entry.path)):
             told.append(note)
         ground.say(f"took back {entry.path}")
-    desk.clear()
+    desk.close(journal)
     ground.append("bot.import", journal.bot, Outcome.OK, {"undone": "all", **_told(journal)})
     return told
 
@@ -168,7 +168,7 @@ def confirm(ground: Ground, desk: Desk) -> None:
     journal = desk.load()
     if journal is None or journal.state != "done":
         raise UsageError("there is no finished import to confirm", "nasos bot import CONFIG.json")
-    desk.clear()
+    desk.close(journal)
     ground.append("bot.import", journal.bot, Outcome.OK, {"confirmed": "backup removed"})
 
 

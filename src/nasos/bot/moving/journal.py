@@ -63,7 +63,8 @@ class Journal(msgspec.Struct, kw_only=True):
     bot: str
     configs: list[str]
     env: str | None
-    state: Literal["applying", "done", "undoing"] = "applying"
+    state: Literal["applying", "done", "undoing", "over"] = "applying"
+    """``over``: confirmed or undone, only this directory is still to be removed."""
     files: list[Kept] = []
     records: list[Stored] = []
     trades: Moved | None = None
@@ -84,13 +85,13 @@ class Desk:
             private_directory(place)
 
     def load(self) -> Journal | None:
-        """The journal, when an import is unfinished or unconfirmed.
+        """The journal, when an import is unfinished or unconfirmed; what a killed removal left is removed.
 
         Raises:
             BotError: It cannot be understood.
         """
         try:
-            return msgspec.json.decode(self._file.read_bytes(), type=Journal)
+            journal = msgspec.json.decode(self._file.read_bytes(), type=Journal)
         except FileNotFoundError:
             return None
         except (OSError, msgspec.MsgspecError) as error:
@@ -98,13 +99,23 @@ class Desk:
                 f"{self._file} cannot be understood: {type(error).__name__}",
                 f"the originals are in {self.backup}; put them back by hand",
             ) from None
+        if journal.state == "over":
+            self._remove()
+            return None
+        return journal
 
     def save(self, journal: Journal) -> None:
         """Make it durable."""
         atomic_write(self._file, msgspec.json.format(msgspec.json.encode(journal)) + b"\n")
 
-    def clear(self) -> None:
-        """Remove everything: backup and work first, the journal last, so that a killed removal goes on."""
+    def close(self, journal: Journal) -> None:
+        """The import is over: remove everything."""
+        journal.state = "over"  # first of all: from here on there may be no backup to go back to
+        self.save(journal)
+        self._remove()
+
+    def _remove(self) -> None:
+        """Backup and work first, the journal last, so that a killed removal goes on."""
         for place in (self.backup, self.work):
             shutil.rmtree(place, ignore_errors=True)
         self._file.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -77,6 +77,7 @@ def _source(path: Path, load: Load) -> Source:
         raise FileRefused(f"{path} is larger than {LARGEST >> 20} MB", "give the configuration, not the data")
     text = _decoded(raw, path)
     content = parse(text, str(path))
+    _require_text(content, text, path)
     found = tuple(comments(text))
     remarks = [f"{path} is a link to {place}: the file there is replaced, the link stays"] if path.is_symlink() else []
     marked = raw.startswith(b"\xef\xbb\xbf")
@@ -93,22 +94,17 @@ def _decoded(raw: bytes, path: Path) -> str:
         line = raw.count(b"\n", 0, error.start) + 1
         raise BotError(f"{path} line {line} is not UTF-8", f"file {path}") from None
     # As Path.read_text: freqtrade reads with universal newlines, so a lone \r ends a // comment.
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    for match in re.finditer(r"\\u[dD][89a-fA-F]", text):
-        # json accepts half a surrogate pair, freqtrade's parser refuses it, and Vault could not store it.
-        try:
-            json.loads(f'"{_escapes(text, match.start())}"').encode()
-        except ValueError:
-            line = text.count("\n", 0, match.start()) + 1
-            raise BotError(f"{path} line {line} has half a surrogate pair", f"edit {path}") from None
-    return text
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _escapes(text: str, start: int) -> str:
-    r"""The run of ``\uXXXX`` escapes that the one at ``start`` belongs to, with the one right before it."""
-    before = start - 6 if re.fullmatch(r"\\u[dD][89a-fA-F]..", text[max(0, start - 6) : start]) else start
-    found = re.match(r"(?:\\u[0-9a-fA-F]{4})+", text[before:])
-    return found[0] if found else text[start : start + 6]
+def _require_text(content: Mapping[str, object], text: str, path: Path) -> None:
+    """Our JSON reader takes half a surrogate pair; freqtrade's refuses it, and Vault could not store it."""
+    try:
+        json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        half = re.search(r"\\u[dD][89a-bA-B]..(?!\\u[dD][c-fC-F])|(?<!..)\\u[dD][c-fC-F]", text)
+        line = text.count("\n", 0, half.start()) + 1 if half else "?"
+        raise BotError(f"{path} line {line} has half a surrogate pair", f"edit {path}") from None
 
 
 def repeated(text: str) -> Iterator[str]:
@@ -118,8 +114,10 @@ def repeated(text: str) -> Iterator[str]:
     plain = without_comments(text)
     open_objects: list[dict[str, int] | None] = []
     key: tuple[str, int] | None = None
+    line, counted = 1, 0
     for token in _TOKEN.finditer(plain):
         sign = token[0]
+        line, counted = line + plain.count("\n", counted, token.start()), token.start()
         if sign in "{[":
             open_objects.append({} if sign == "{" else None)
         elif sign in "}]" and open_objects:
@@ -131,7 +129,7 @@ def repeated(text: str) -> Iterator[str]:
                 if first is not None:
                     yield f"lines {first} and {key[1]}: {key[0]!r} stands twice, the last one counts"
                 seen[key[0]] = key[1]
-        key = (json.loads(sign), plain.count("\n", 0, token.start()) + 1) if token[1] is not None else None
+        key = (json.loads(sign), line) if token[1] is not None else None
 
 
 def _has_repeated(text: str) -> bool:
