@@ -126,6 +126,9 @@ def _existing(target: Target) -> Iterator[tuple[Path, Listed]]:
                 yield path, listed
     if target.key_file is not None and target.key_file.exists():
         yield target.key_file, Listed("unseal.key", 0o600, "vault")
+        successor = target.key_file.with_name(f"{target.key_file.name}.next")
+        if successor.exists():
+            yield successor, Listed("unseal.key.next", 0o600, "vault")
 
 
 def _flaw(path: Path, listed: Listed, target: Target) -> tuple[str, str] | None:

@@ -22,7 +22,7 @@ from nasos.stack.certificates import issue
 from nasos.stack.embedded import Stack
 from nasos.stack.home import Home, require_own, require_spellable
 from nasos.stack.housekeeping.duties import audit_files, second_device
-from nasos.stack.seal import key_file
+from nasos.stack.seal import Keys, key_name, keys
 from nasos.stack.users import Users
 from nasos.vault import VaultClient
 from nasos.vault.server import ServerConfig, make_unseal_key, render_config
@@ -65,21 +65,29 @@ def write_before_start(stack: Stack) -> None:
     """Unseal key, certificates and Vault's configuration: what must stand before anything starts."""
     home, settings, users = stack.home, stack.settings, stack.home.users
     now = datetime.now(UTC)
-    key = key_file(stack)
-    if key is not None:
+    held = keys(stack)
+    if held is not None:
         home.prepare_key_directory(settings, stack.record)
-        make_unseal_key(key, owner=users.uid("vault"))
+        for path in (held.previous, held.current):
+            if path is not None:
+                make_unseal_key(path, owner=users.uid("vault"))
     issue(home, settings, now=now)
-    config = vault_config(stack, key)
     _prepare_second_audit(home, settings)
-    private_directory(config.data_dir, users.uid("vault"))
-    path = home.root / "vault" / "config.hcl"
+    write_vault_configuration(stack)
+
+
+def write_vault_configuration(stack: Stack) -> None:
+    """Vault's configuration, for the key files as they are now."""
+    owner = stack.home.users.uid("vault")
+    config = vault_config(stack, keys(stack))
+    private_directory(config.data_dir, owner)
+    path = stack.home.root / "vault" / "config.hcl"
     _require_same_seal(path, config)
-    atomic_write(path, render_config(config).encode(), owner=users.uid("vault"))
+    atomic_write(path, render_config(config).encode(), owner=owner)
 
 
-def vault_config(stack: Stack, key: Path | None) -> ServerConfig:
-    """The configuration of the stack's Vault; ``key`` None: a person gives key shares after each start."""
+def vault_config(stack: Stack, held: Keys | None) -> ServerConfig:
+    """The configuration of the stack's Vault; ``held`` None: a person gives key shares after each start."""
     home, ports, settings = stack.home, stack.ports, stack.settings
     return ServerConfig(
         port=ports.vault,
@@ -89,7 +97,10 @@ def vault_config(stack: Stack, key: Path | None) -> ServerConfig:
         tls_key=home.tls / "vault.key",
         audit_files=audit_files(home, settings),
         second_device=second_device(settings),
-        unseal_key=key,
+        unseal_key=held.current if held else None,
+        key_id=key_name(stack, held.current) if held else "",
+        previous_key=held.previous if held else None,
+        previous_key_id=key_name(stack, held.previous) if held and held.previous else "",
     )
 
 

@@ -8,29 +8,25 @@ the end is: no root token, no second server, the first one back. Killed anywhere
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Final
 
-from nasos.errors import Error, VaultUnreachable
+from nasos.errors import Error
 from nasos.files import ExclusiveLock
 from nasos.ledger import Ledger, Outcome
-from nasos.stack.aside import Place, aside
+from nasos.stack.aside import aside
 from nasos.stack.bootstrap import desired
 from nasos.stack.certificates import issue
 from nasos.stack.configuration import vault_config
 from nasos.stack.embedded import Stack
-from nasos.stack.recorded import end_recorded
-from nasos.vault import system
+from nasos.stack.seal import keys
+from nasos.stack.stopped import place, stopped
 from nasos.vault.bootstrap import Desired, Files, Report, bootstrap
 from nasos.vault.client import VaultApi
 from nasos.vault.credentials import Credentials
-from nasos.vault.regain import GivenShares, end_forgotten, require_closed, root_authority, unseal
+from nasos.vault.regain import GivenShares, end_forgotten, root_authority
 from nasos.vault.renewal import Renewal
-
-BACK_SECONDS: Final = 30.0
 
 Tell = Callable[[str], None]
 
@@ -60,8 +56,8 @@ def mend(  # noqa: PLR0913  server, what it should be, files, key shares, and wh
     return report
 
 
-def recover(stack: Stack, key: Path | None, shares: GivenShares, tell: Tell) -> Report:
-    """The same for an embedded stack, running or not; ``key`` is the file of its static seal.
+def recover(stack: Stack, shares: GivenShares, tell: Tell) -> Report:
+    """The same for an embedded stack, running or not.
 
     Raises:
         StackError: Another command changes the stack, or a second server cannot be started.
@@ -71,44 +67,10 @@ def recover(stack: Stack, key: Path | None, shares: GivenShares, tell: Tell) -> 
     wanted, files = desired(stack.settings, stack.home.users), Files.below(stack.home.root)
     with ExclusiveLock(stack.home.root / "up.lock", "nasos up or down"):
         issue(stack.home, stack.settings, now=datetime.now(UTC))
-        with _stopped(stack, shares, tell):
-            config = replace(vault_config(stack, key), root_from_shares=True)
+        with stopped(stack, shares, tell):
+            config = replace(vault_config(stack, keys(stack)), root_from_shares=True)
             with aside(place(stack), config) as api:
                 return mend(api, wanted, files, shares, ours=True, ledger=stack.ledger(), tell=tell)
-
-
-def place(stack: Stack) -> Place:
-    """Where the stack's second server runs."""
-    users = stack.home.users
-    return Place(
-        directory=stack.home.root / "vault",
-        log=stack.home.log / "vault-aside.log",
-        ca_file=stack.ca_file,
-        user=users.name("vault"),
-        owner=users.uid("vault"),
-    )
-
-
-@contextmanager
-def _stopped(stack: Stack, shares: GivenShares, tell: Tell) -> Iterator[None]:
-    """The serving Vault out of the way, and back afterwards."""
-    with closing(VaultApi(stack.vault_address, stack.ca_file)) as api:
-        if not stack.supervisor.running():
-            end_recorded(stack.home, "vault")
-            yield
-            return
-        with suppress(VaultUnreachable):
-            shares.first(system.seal_status(api).t)  # asked for before anything stops
-        tell("vault stops for some seconds; the bot trades on with what it holds")
-        stack.supervisor.stop("vault")
-        try:
-            yield
-        finally:
-            stack.supervisor.launch("vault")
-            tell("vault is started again")
-        system.wait_answering(api, BACK_SECONDS)
-        unseal(api, shares)
-        require_closed(api)
 
 
 @contextmanager

@@ -1,15 +1,41 @@
-"""Which file holds the key that opens the stack's Vault, and what is said when it is not there."""
+"""Which files hold the keys that open the stack's Vault, by what names, and what is said when they are not there.
+
+Rules: ``unseal.key`` opens the data, alone or with ``unseal.key.next``: while the key is being replaced the data may be
+under either, and a server that is given both opens it in any case. The name of a key is derived from it.
+"""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from nasos.errors import StackError
+from nasos.files import read_private
 from nasos.stack.embedded import Stack
+from nasos.vault.server import key_id
+
+_FIRST_NAME: Final = re.compile(r'_key_id\s*= "1"')
+"""How keys were called before names were derived: in the configuration of a vault made then."""
 
 
-def key_file(stack: Stack) -> Path | None:
-    """The key file of the static seal; None where people give key shares.
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The key files of a static seal."""
+
+    current: Path
+    previous: Path | None = None
+    """The one that data may still be under, while ``current`` replaces it."""
+
+
+def next_key(current: Path) -> Path:
+    """Where the successor of a key waits until it is proven."""
+    return current.with_name(f"{current.name}.next")
+
+
+def keys(stack: Stack) -> Keys | None:
+    """The key files as they are; None where people give key shares.
 
     Raises:
         StackError: There is data, and the key that opens it is gone.
@@ -17,10 +43,25 @@ def key_file(stack: Stack) -> Path | None:
     if stack.settings.vault.seal == "shamir":
         return None
     path = stack.home.key_path(stack.settings, stack.record)
+    successor = next_key(path)
+    if path.exists():
+        return Keys(successor, path) if successor.exists() else Keys(path)
     data = stack.home.root / "vault" / "data"
-    if not path.exists() and data.is_dir() and any(data.iterdir()):
+    if data.is_dir() and any(data.iterdir()):
         raise StackError(
             f"the unseal key {path} is gone: without it nothing in this vault can be read again",
             f"put the copy of it back there (chmod 600), or move {data} away for an empty vault",
         )
-    return path
+    return Keys(path)
+
+
+def key_name(stack: Stack, path: Path) -> str:
+    """What the server calls the key in ``path``.
+
+    Raises:
+        FileRefused: It is missing, or open to others.
+    """
+    derived = key_id(read_private(path, owner=stack.home.users.uid("vault")))
+    config = stack.home.root / "vault" / "config.hcl"
+    oldest = path.name == "unseal.key" and config.exists() and _FIRST_NAME.search(config.read_text()) is not None
+    return "1" if oldest else derived

@@ -10,6 +10,7 @@ node has no standby that could be stale.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from dataclasses import dataclass
@@ -41,6 +42,11 @@ class ServerConfig:
     becomes active (measured, OpenBao 2.7.2)."""
     unseal_key: Path | None
     """Key file of the static seal; None: Shamir, a person unseals after each start."""
+    key_id: str = "1"
+    """What the server calls that key: it looks data's key up by this name."""
+    previous_key: Path | None = None
+    """The key before it, which data may still be under; opened with it, data goes over to the new one."""
+    previous_key_id: str = "0"
     root_from_shares: bool = False
     """Whether key shares may make a root token: for the minutes of a recovery only, on a port that nobody knows."""
     node_id: str = "nasos"
@@ -62,7 +68,7 @@ def render_config(config: ServerConfig) -> str:
         certificate=_quoted(config.tls_cert),
         key=_quoted(config.tls_key),
         max_request_size=config.max_request_size,
-        seal=_seal(config.unseal_key),
+        seal=_seal(config),
         root_from_shares=_ROOT_FROM_SHARES if config.root_from_shares else "",
         audit_primary=_quoted(config.audit_files[0]),
         second_device=config.second_device,
@@ -70,10 +76,21 @@ def render_config(config: ServerConfig) -> str:
     )
 
 
-def _seal(key: Path | None) -> str:
-    if key is None:
+def key_id(key: bytes) -> str:
+    """The name of a key, derived from it, so that no file has to remember which is which."""
+    return hashlib.sha256(b"nasos unseal key\0" + key).hexdigest()[:16]
+
+
+def _seal(config: ServerConfig) -> str:
+    if config.unseal_key is None:
         return "# No seal stanza: Shamir. A person gives the key shares after each start."
-    return f'seal "static" {{\n  current_key_id = "1"\n  current_key = {_quoted(key, "file://")}\n}}'
+    lines = [f'current_key_id = "{config.key_id}"', f"current_key = {_quoted(config.unseal_key, 'file://')}"]
+    if config.previous_key is not None:
+        lines += [
+            f'previous_key_id = "{config.previous_key_id}"',
+            f"previous_key = {_quoted(config.previous_key, 'file://')}",
+        ]
+    return 'seal "static" {\n' + "".join(f"  {line}\n" for line in lines) + "}"
 
 
 def _quoted(path: Path, scheme: str = "") -> str:

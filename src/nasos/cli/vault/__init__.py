@@ -10,6 +10,7 @@ import click
 
 from nasos.cli.vault.credentials import credentials
 from nasos.cli.vault.recover import recover
+from nasos.cli.vault.seal_key import seal_key
 from nasos.cli.vault.server import bootstrap_command, status, unseal
 from nasos.cli.vault.user import user
 
@@ -21,5 +22,5 @@ def vault() -> None:
     """Bootstrap, unseal and inspect the Vault server; its credentials and people."""
 
 
-for _command in (bootstrap_command, status, unseal, credentials, user, recover):
+for _command in (bootstrap_command, status, unseal, credentials, user, recover, seal_key):
     vault.add_command(_command)

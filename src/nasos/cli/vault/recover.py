@@ -12,7 +12,6 @@ from nasos.cli.vault.target import Target
 from nasos.stack.embedded import Stack
 from nasos.stack.recover import mend
 from nasos.stack.recover import recover as recover_stack
-from nasos.stack.seal import key_file
 from nasos.vault.regain import GivenShares
 
 
@@ -31,7 +30,7 @@ def recover() -> None:
 
     if target.settings.vault_connection is None:
         stack = Stack.existing(target.settings)
-        report = recover_stack(stack, key_file(stack), shares, tell)
+        report = recover_stack(stack, shares, tell)
     else:
         with closing(target.api()) as api:
             report = mend(api, target.desired, target.files, shares, ours=False, ledger=ledger, tell=tell)

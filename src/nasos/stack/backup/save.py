@@ -30,6 +30,7 @@ from nasos.stack.backup.encryption import Passphrase, Recipients, Sink
 from nasos.stack.backup.manifest import SNAPSHOT, WAY_BACK, Manifest, Part
 from nasos.stack.backup.newest import Newest
 from nasos.stack.embedded import Stack
+from nasos.stack.seal import keys
 from nasos.vault import snapshot, system
 from nasos.vault.auth import AppRoleLogin
 from nasos.vault.client import VaultApi
@@ -132,10 +133,14 @@ def unseal_key(stack: Stack) -> bytes | None:
 
     Raises:
         FileRefused: It cannot be read.
+        StackError: It is gone, or being replaced.
     """
-    if stack.settings.vault.seal != "static":
+    held = keys(stack)
+    if held is None:
         return None
-    return read_private(stack.home.key_path(stack.settings, stack.record), owner=stack.home.users.uid("vault"))
+    if held.previous is not None:
+        raise StackError("the unseal key is being replaced; data may be under either", "nasos vault seal-key rotate")
+    return read_private(held.current, owner=stack.home.users.uid("vault"))
 
 
 def _vault_parts(stack: Stack, parts: Path) -> list[Part]:
