@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nasos import settings as configuration
 from nasos.bot.poke import poking
@@ -17,8 +18,10 @@ from nasos.cli.recorded import OPERATOR, tell
 from nasos.errors import SettingsError, StackError
 from nasos.ledger import Outcome
 from nasos.settings import AppRole, Settings, Token, VaultConnection
-from nasos.vault import VaultClient
 from nasos.vault.login import LoginFile, require_address
+
+if TYPE_CHECKING:
+    from nasos.vault import VaultClient
 
 
 def operator_client(prefix: str = "nasos", settings: Settings | None = None) -> VaultClient:
@@ -27,6 +30,8 @@ def operator_client(prefix: str = "nasos", settings: Settings | None = None) -> 
     Raises:
         SettingsError: Neither a Vault with a credential nor a local stack is configured.
     """
+    from nasos.vault import VaultClient  # help and usage errors need no HTTP
+
     chosen = settings or configuration.load()
 
     def record(event: str, target: str, outcome: Outcome, detail: Mapping[str, str]) -> None:
