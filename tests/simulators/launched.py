@@ -106,10 +106,10 @@ class Launched:
         """The ledger."""
         return list(read(self.home / "ledger" / "events.jsonl"))
 
-    def stop(self, number: int = signal.SIGTERM) -> int:
+    def stop(self, number: int = signal.SIGTERM, patience: float = 30) -> int:
         """Signal it; its exit code."""
         self.process.send_signal(number)
-        return self.process.wait(30)
+        return self.process.wait(patience)
 
 
 def alive(pid: int) -> bool:

@@ -145,4 +145,4 @@ class Ground:
     def run(self, subcommand: str, *words: str, **options: Any) -> Launched:
         """Start the launcher with a freqtrade command."""
         line = ["freqtrade", subcommand, "--userdir", str(self.user_data), "-c", str(self.start.home / "base.json")]
-        return self.start(words=[*line, *words], database_url=self.database_url, **options)
+        return self.start(words=[*line, *words], database_url=self.database_url, **{"grace": 120, **options})

@@ -2,7 +2,14 @@
 
 ======================  ==========================================================================
 ``launch``              ``nasos run --bot``: read the secrets, start the bot, keep it running
-``command``             what may stand after ``freqtrade``, and where our document goes in it
+``start``               one start of the bot: its process, and what serves it
+``command``             what may stand after ``freqtrade``
+``orders``              what launcher and bot say to each other, over a socket pair
+``supply``              what the launcher gives its bot when the bot asks
+``change``              a record that changed comes into use while the bot trades
+``trial``               records with which the bot ended are put back to the ones before
+``api``                 the bot's own API, as launcher and probes speak to it
+``certificate``         certificate and key of that API
 ``document``            Vault records become the part of freqtrade's configuration that is secret
 ``credential``          the database login in memory, replaced in place while the bot trades
 ``refresh``             notices what changed in Vault; Vault's absence changes nothing
@@ -22,7 +29,8 @@
 ``known``               where secrets stand in freqtrade's configuration, and which field each becomes
 ``packed``              structures (headers, proxies, several tokens) as the text of one field
 ``moving``              an existing freqtrade installation moves in, and back
-``entry``               inside the bot's process: the only module here that imports freqtrade
+``entry``               inside the bot's process: closed, confined, connected, and then freqtrade
+``inside``              inside the bot's process: what is done to freqtrade, one module per hook
 ``sqlalchemy_plugin``   inside the bot's process: each database connection gets the current login
 ======================  ==========================================================================
 

@@ -15,36 +15,31 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from nasos.bot import document as doc
 from nasos.bot.api import port_of
-from nasos.bot.certificate import ApiCertificate
-from nasos.bot.child import Child, Signals
+from nasos.bot.child import Signals
 from nasos.bot.claim import Claim
 from nasos.bot.command import Command
-from nasos.bot.confinement import TEMPORARY, confinement, with_records
+from nasos.bot.confinement import confinement
 from nasos.bot.credential import Credential, CredentialPage
-from nasos.bot.database import completed, needs_login
+from nasos.bot.database import needs_login
 from nasos.bot.lock import OneBot
-from nasos.bot.orders import Line, pair
 from nasos.bot.output import RedactedOutput
 from nasos.bot.poke import Pokes
 from nasos.bot.records import ReadAll, ReadOne, Records
 from nasos.bot.report import Append, Report
 from nasos.bot.sandbox import supported
+from nasos.bot.start import Running, Starter, certified
 from nasos.bot.supervise import Again, Ended, GiveUp, Leave, RestartPolicy, decide, exit_code, explain
-from nasos.bot.supply import Supply
 from nasos.bot.trial import Trials
 from nasos.errors import BotError, FileRefused, VaultError
 from nasos.ledger import Outcome
 from nasos.secret import Redactor
-
-if TYPE_CHECKING:
-    from nasos.bot.change import Changes
 
 GRACE: Final = 30.0
 """Seconds from SIGTERM to SIGKILL; freqtrade needs 1.4 to 3 s (measured)."""
@@ -106,21 +101,32 @@ class _Bot:
         self._report = Report(launch.bot, launch.append, launch.say, self._redactor)
         self._database_url = launch.configuration.get("db_url")
         self._with_login = needs_login(self._database_url)
-        self._sandbox = confinement(
-            command,
-            launch.configuration,
-            here=Path.cwd(),
-            protected=(launch.python.parent.parent, *launch.protected),
-        ).also_reading(launch.readable)
         self._landlock = supported()
-        self._port = port_of(command.subcommand, launch.configuration)
-        self._certificate = _certificate(launch, self._port)
         self._trials = Trials()
+        self._starter = self._prepared()
         self._state: str | None = None
         self._page: CredentialPage | None = None
         self._claim: Claim | None = None
         self._pokes: Pokes | None = None
         self._records: Records | None = None
+
+    def _prepared(self) -> Starter:
+        launch, command = self._launch, self._command
+        port = port_of(command.subcommand, launch.configuration)
+        protected = (launch.python.parent.parent, *launch.protected)
+        return Starter(
+            python=launch.python,
+            environment=launch.environment,
+            command=command,
+            sandbox=confinement(
+                command, launch.configuration, here=Path.cwd(), protected=protected
+            ).also_reading(launch.readable),
+            report=self._report,
+            database_url=self._database_url,
+            port=port,
+            certificate=certified(port, launch.tls),
+            refused=self._trials.refuse,
+        )
 
     def once(self, signals: Signals) -> int:
         """One run of a command that ends by itself."""
@@ -160,7 +166,7 @@ class _Bot:
             if self._claim:
                 self._claim.verify()
             step = decide(ended, failures, self._launch.policy)
-            if isinstance(step, Again) and not self._launch.restart:
+            if isinstance(step, Again) and not (self._launch.restart or ended.anew):
                 step = Leave(exit_code(ended.status) or GiveUp(1).code)
             self._told(ended, step)
             if isinstance(step, Leave):
@@ -181,63 +187,45 @@ class _Bot:
         vaults = self._read(signals)
         records = self._trials.in_use(vaults)
         output = RedactedOutput(self._redactor)
-        child, line, supply = self._start(records, output)
+        running = self._starter.start(records, self._page, output, self._come_back)
+        running.supply.keep_state(self._state)
+        self._state = None
+        running.serve()
         output.start()
         if lock:
-            lock.record(child.pid)
+            lock.record(running.child.pid)
         if self._claim:
             self._claim.use(doc.database_credential(records[doc.DATABASE]))
         from nasos.bot.refresh import Refresh  # not before the bot has started: each import is time that it waits
 
-        changes = self._changes(child, line, supply)
         detail = {"command": self._command.subcommand, **{name: str(it.version) for name, it in records.items()}}
         self._tell_sandbox()
         self._report.event("bot.start", "", Outcome.OK, detail)
         versions = {name: record.version for name, record in vaults.items()}
-        use, changed = self._use if self._page else None, changes.put if changes else None
+        use, changed = self._use if self._page else None, running.changes.put if running.changes else None
         refresh = Refresh(self._launch.read_one, versions, use, self._report, self._pokes, changed)
         if lock:
             refresh.start()
         try:
-            ended = child.wait(signals, self._launch.grace)
+            ended = running.child.wait(signals, self._launch.grace)
         finally:
             refresh.stop()
-            if changes:
-                changes.stop()
-            line.close()
+            running.stop()
             output.finish()
-        self._learn(ended, supply, changes)
+        self._learn(ended, running)
         return ended
 
-    def _changes(self, child: Child, line: Line, supply: Supply) -> Changes | None:
-        if self._port is None or self._certificate is None:
-            return None
-        from nasos.bot.change import Changes
+    def _come_back(self, state: str) -> None:
+        self._state = state
 
-        def anew(state: str) -> None:
-            self._state = state
-            child.start_anew()
-
-        changes = Changes(
-            supply=supply,
-            line=line,
-            port=self._port,
-            certificate=self._certificate,
-            report=self._report,
-            restart=anew,
-            refused=self._trials.refuse,
-        )
-        changes.start()
-        return changes
-
-    def _learn(self, ended: Ended, supply: Supply, changes: Changes | None) -> None:
+    def _learn(self, ended: Ended, running: Running) -> None:
         """What this run means for the records of the next."""
-        self._records = {**(self._records or {}), **supply.records}
+        records = running.supply.records
+        self._records = {**(self._records or {}), **records}
         unasked = not (ended.asked or ended.anew)
         proven = ended.seconds >= self._launch.policy.quick
-        trial = changes.trial if changes else {}
-        for name in self._trials.ended(trial, supply.records, unasked=unasked, proven=proven):
-            version = str(supply.records[name].version)
+        for name in self._trials.ended(running.trial, records, unasked=unasked, proven=proven):
+            version = str(records[name].version)
             how = "the bot ended with it and is started with the one before"
             self._report.event("bot.secret", name, Outcome.FAILED, {"version": version, "applied": how})
             self._report.note(f"bots/{self._launch.bot}/{name} version {version}: {how}")
@@ -284,72 +272,14 @@ class _Bot:
         if alone:
             self._claim = Claim(str(self._database_url), self._page, self._report, signals.stop)
 
-    def _start(self, records: Records, output: RedactedOutput) -> tuple[Child, Line, Supply]:
-        page = _read_only(self._page.fd) if self._page else None
-        url = completed(str(self._database_url), page) if page is not None else None
-        doc.document(records, url)  # what freqtrade would refuse is refused before anything is started
-        supply = Supply(records, url, self._certificate.pem if self._certificate else None, self._loaded)
-        supply.keep_state(self._state)
-        self._state = None
-        ours, end = pair()
-        line = Line(ours, supply.answer)
-        handed = [fd for fd in (end.fileno(), page) if fd is not None]
-        try:
-            child = Child(
-                self._argv(end.fileno(), with_records(self._sandbox, records).encode()),
-                self._environment(),
-                outputs=(output.stdout, output.stderr),
-                handed=handed,
-            )
-        finally:
-            end.close()
-            if page is not None:
-                os.close(page)
-        line.start()
-        return child, line, supply
-
-    def _loaded(self, times: int) -> None:
-        """Told each time after the first; not every time, where strategy code makes it thousands."""
-        if times < 100 or times % 100 == 0:
-            self._report.event("bot.reload", "", Outcome.OK, {"times": str(times)})
-
-    def _environment(self) -> dict[str, str]:
-        user_data = Path(self._sandbox.write[0])
-        if not user_data.is_dir():
-            return dict(self._launch.environment)  # freqtrade will say so
-        temporary = user_data / TEMPORARY
-        with contextlib.suppress(OSError):  # without it the bot makes no temporary files; most never do
-            temporary.mkdir(mode=0o700, exist_ok=True)
-        return {**self._launch.environment, "TMPDIR": str(temporary)}
-
     def _tell_sandbox(self) -> None:
         if not self._landlock:
             self._report.event("bot.sandbox", "", Outcome.FAILED, {"reason": "the kernel has no landlock"})
             self._report.note("this kernel has no Landlock: strategy code reaches every file of this user")
 
-    def _argv(self, orders: int, sandbox: str) -> Sequence[str]:
-        # -I: neither PYTHON* variables nor the working directory may bring modules in; -u: lines come when written.
-        entry = [str(self._launch.python), "-I", "-u", "-m", "nasos.bot.entry"]
-        return [*entry, str(os.getpid()), str(orders), sandbox, *self._command.words]
-
     def _told(self, ended: Ended, step: Leave | Again | GiveUp) -> None:
         after = {Leave: "done", Again: "restart", GiveUp: "given up"}[type(step)]
         detail = {"status": explain(ended.status), "seconds": f"{ended.seconds:.1f}", "next": after}
-        self._report.event("bot.exit", "", Outcome.OK if ended.asked else Outcome.FAILED, detail)
+        self._report.event("bot.exit", "", Outcome.OK if ended.asked or ended.anew else Outcome.FAILED, detail)
         if isinstance(step, Again):
             self._report.note(f"ended ({explain(ended.status)}); starts again in {step.delay:.0f} s")
-
-
-def _certificate(launch: Launch, port: int | None) -> ApiCertificate | None:
-    """What the API at ``port`` needs; an API without it would take passwords over plain http."""
-    if port is None:
-        return None
-    found = ApiCertificate(launch.tls) if launch.tls else None
-    if found is None or found.missing():
-        raise BotError(f"there is no certificate for the bot's API (port {port})", "nasos tls setup")
-    return found
-
-
-def _read_only(fd: int) -> int:
-    """A second descriptor for the same file that cannot write."""
-    return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)

@@ -66,7 +66,7 @@ def bot(ground: Ground) -> Iterator[Bot]:
     bot = Bot(launched, ground.vault, ground.port, ground.user_data)
     eventually(lambda: bot.ask("ping")[0] == 200 and (ground.user_data / "strategies/seen.json").exists(), 120)
     yield bot
-    assert launched.stop() == 130
+    assert launched.stop(patience=150) == 130
 
 
 def test_the_api_takes_the_injected_password_and_no_other(bot: Bot) -> None:

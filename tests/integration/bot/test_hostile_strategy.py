@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import platform
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -24,7 +26,7 @@ ABI = supported()
 PLANTED = "planted-for-the-thief-6K"
 
 HOSTILE = '''
-import json, os, pathlib, signal, socket, subprocess, sys
+import ctypes, gc, hashlib, json, os, pathlib, signal, socket, subprocess, sys
 import nasos
 from freqtrade.strategy import IStrategy
 
@@ -50,6 +52,33 @@ def child(*command):
 def connect(port):
     socket.create_connection(("127.0.0.1", port), 5).close()
 
+FORKED = """
+import os, sys
+if not os.fork():
+    os._exit(0 if os.access(sys.argv[1], os.R_OK) and open(sys.argv[1], "rb").read(20) else 1)
+sys.exit(1 if os.wait()[1] else 0)
+"""
+
+def forked(path):
+    child(sys.executable, "-I", "-c", FORKED, path)
+
+def listen():
+    socket.create_server(("127.0.0.1", 0)).close()
+
+def traced(number, *arguments):
+    call = ctypes.CDLL(None, use_errno=True).syscall
+    call.restype = ctypes.c_long
+    if call(*map(ctypes.c_long, (number, *arguments))) < 0:
+        raise OSError(ctypes.get_errno(), "")
+
+def attach(pid):
+    traced(PLANTED["ptrace"], 16, pid, 0, 0)
+    os.waitpid(pid, 0)
+    traced(PLANTED["ptrace"], 17, pid, 0, 0)
+
+def descriptor_of(pid):
+    traced(438, os.pidfd_open(pid), 0, 0)  # pidfd_getfd
+
 def program():
     path = HERE / "program"
     path.write_text("#!/bin/sh\\n")
@@ -71,10 +100,16 @@ def attempts():
         said["read by a child " + name] = outcome(child, "/bin/cat", path)
         said["change by a child " + name] = outcome(child, "/bin/sh", "-c", ': >> "$0"', path)
         said["list around " + name] = outcome(os.listdir, os.path.dirname(path))
+        said["read by a fork " + name] = outcome(forked, path)
+    for whose, pid in (("another", PLANTED["process"]), ("its launcher's", os.getppid())):
+        said[whose + " environment"] = outcome(read, f"/proc/{pid}/environ")
+        said[whose + " memory"] = outcome(read, f"/proc/{pid}/maps")
+        said[whose + " process as a debugger"] = outcome(attach, pid)
+        said[whose + " descriptors"] = outcome(descriptor_of, pid)
+    said["code in the environment that can rotate"] = outcome(write, PLANTED["venv"] + "/planted-by-a-test.pth")
+    said["listening"] = outcome(listen)
     process = f"/proc/{PLANTED['process']}"
-    said["environment"] = outcome(read, process + "/environ")
     said["environment by a child"] = outcome(child, "/bin/cat", process + "/environ")
-    said["memory"] = outcome(read, process + "/maps")
     said["code in the venv"] = outcome(write, PACKAGES + "/planted-by-a-test.pth")
     said["code in the venv by a child"] = outcome(
         child, "/bin/sh", "-c", 'set -e; : >> "$0"; rm "$0"', PACKAGES + "/planted-by-a-test.pth")
@@ -84,6 +119,29 @@ def attempts():
     said["signal"] = outcome(os.kill, PLANTED["process"], signal.SIGCONT)
     return said
 
+def order_line():
+    """What is to be had over the socket to the launcher, and in any descriptor."""
+    from nasos.bot.orders import Certify, Document, Line, Load
+    line = next(each for each in gc.get_objects() if isinstance(each, Line))
+    line._end.send(b"garbage")
+    line._end.send(b"[1,false,[[[[")
+    document = json.loads(line.ask(Load(), 30).json.reveal())
+    leaves = {f"{section}.{name}": hashlib.sha256(value.encode()).hexdigest()
+              for section, fields in document.items() if isinstance(fields, dict) for name, value in fields.items()}
+    refused = []
+    for order in (Document(line.ask(Certify(), 30).pem),):
+        try:
+            line.ask(order, 30)
+        except Exception as error:
+            refused.append(str(error))
+    held = []
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            held.append(os.pread(int(fd), 1 << 16, 0).decode("latin-1"))
+        except OSError:
+            pass
+    return {"document": leaves, "refused": refused, "held": PLANTED["own"] in "".join(held)}
+
 class Hostile(IStrategy):
     """Tries everything at the first candle."""
     timeframe, stoploss, minimal_roi = "5m", -0.3, {"0": 1}
@@ -91,6 +149,7 @@ class Hostile(IStrategy):
     def populate_indicators(self, dataframe, metadata):
         if not self.done:
             self.done = True
+            (HERE / "line.json").write_text(json.dumps(order_line()))
             (HERE / "said.tmp").write_text(json.dumps(attempts()))
             (HERE / "said.tmp").rename(HERE / "said.json")
         return dataframe
@@ -115,13 +174,14 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     names = {
         "unseal key": "config/nasos/0f/unseal.key",
         "another service's credential": "home/credentials/rotator.json",
+        "its own credential": "home/credentials/bot-testbot.json",
         "audit log": "home/audit/primary/audit.log",
         "private key": "home/tls/edge.key",
         "profile": "operator/.profile",
     }
     files = {name: place / path for name, path in names.items()}
     for path in files.values():
-        path.parent.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"# {PLANTED}\n")
     process = subprocess.Popen(["/bin/sleep", "1000"], env={"VAULT_TOKEN": PLANTED})
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -135,6 +195,8 @@ class Theft:
     """A bot that ran the strategy."""
 
     said: dict[str, str]
+    line: dict[str, Any]
+    """What the strategy got over the order line."""
     launched: Launched
     user_data: Path
 
@@ -150,7 +212,14 @@ def steal(directory: Path, python: Path, exchange: int, scene: Scene) -> Theft:
     strategies.mkdir(parents=True)
     (strategies / "hostile.py").write_text(HOSTILE)
     files = {name: str(path) for name, path in scene.files.items()}
-    planted = {"files": files, "process": scene.process, "port": scene.port}
+    planted = {
+        "files": files,
+        "process": scene.process,
+        "port": scene.port,
+        "venv": str(Path(pytest.__file__).parents[1]),
+        "ptrace": {"x86_64": 101, "aarch64": 117}[platform.machine()],
+        "own": EXCHANGE["secret"],
+    }
     (strategies / "planted.json").write_text(json.dumps(planted))
     config = base_config(
         BotSettings(name="testbot", strategy="Hostile"),
@@ -162,13 +231,14 @@ def steal(directory: Path, python: Path, exchange: int, scene: Scene) -> Theft:
     (start.home / "base.json").write_text(json.dumps(config))
     try:
         words = ["freqtrade", "trade", "--userdir", str(user_data), "-c", str(start.home / "base.json")]
-        launched = start(words=words)
+        launched = start(words=words, grace=120)  # a busy machine takes its time to end an interpreter
         eventually((strategies / "said.json").exists, 120)
-        assert launched.stop() == 130
+        assert launched.stop(patience=150) == 130
     finally:
         start.end()
         os.close(vault.fd)
-    return Theft(json.loads((strategies / "said.json").read_text()), launched, user_data)
+    said, line = (json.loads((strategies / f"{name}.json").read_text()) for name in ("said", "line"))
+    return Theft(said, line, launched, user_data)
 
 
 @pytest.fixture(scope="module")
@@ -179,14 +249,27 @@ def confined(tmp_path_factory: pytest.TempPathFactory, bot_python: Path, exchang
 
 def refused(attempt: str) -> str:
     """What this machine's kernel should answer; one without Landlock refuses nothing, and that is told."""
-    since = {"another port": TCP, "signal": 6}.get(attempt, 1)
+    since = {"another port": TCP, "listening": TCP, "signal": 6}.get(attempt, 1)
     return "PermissionError" if since <= ABI else "done"
 
 
 def test_a_hostile_strategy_gets_nothing(confined: Theft) -> None:
     """No key, credential, log, memory or environment; no code planted; from a child neither."""
-    assert len(confined.said) > 30
+    assert len(confined.said) > 50
     assert confined.said == {attempt: refused(attempt) for attempt in confined.said}
+
+
+def test_the_order_line_gives_this_bots_own_records_and_nothing_else(confined: Theft) -> None:
+    """Asked again, it answers what the process holds anyway; nonsense and made-up orders do not make it deaf."""
+    own = {f"api_server.{name}": value for name, value in API.items()}
+    own |= {"exchange.api_key": EXCHANGE["key"], "exchange.secret": EXCHANGE["secret"]}
+    assert confined.line["document"] == {key: hashlib.sha256(value.encode()).hexdigest() for key, value in own.items()}
+    assert confined.line["refused"] == ["there is no answer to that"]
+
+
+def test_no_descriptor_holds_the_exchange_key(confined: Theft) -> None:
+    """What the strategy could read of its process's open files does not have it."""
+    assert confined.line["held"] is False
 
 
 def test_the_bot_keeps_its_own(confined: Theft) -> None:

@@ -46,7 +46,7 @@ def trading(directory: Path, python: Path, exchange: int, **options: object) -> 
         eventually(lambda: entered(bot), 60)
         assert trades(bot)
         yield bot
-        assert bot.launched.stop() == 130
+        assert bot.launched.stop(patience=150) == 130
     finally:
         start.end()
         os.close(vault.fd)
