@@ -20,8 +20,9 @@ from typing import Final
 
 from nasos.bot.api import BotApi
 from nasos.bot.certificate import ApiCertificate
-from nasos.bot.document import SECTIONS
+from nasos.bot.document import NESTED, SECTIONS
 from nasos.bot.orders import Certificate, Line, Swap
+from nasos.bot.packed import inner
 from nasos.bot.records import Record
 from nasos.bot.report import Report
 from nasos.bot.supply import STATES, Supply
@@ -53,6 +54,11 @@ def ways(name: str, loads: int, *, known: bool) -> Iterator[str]:
     if known and loads < RELOADS:
         yield "reload"
     yield "restart"
+
+
+def _tokens(login: Mapping[str, Secret]) -> list[Secret]:
+    """Each websocket token of a record ``api``; there may be several, so that old and new ones overlap."""
+    return list(inner([login["ws_token"]])) if login.get("ws_token") else []
 
 
 class Changes:
@@ -101,7 +107,7 @@ class Changes:
 
     def put(self, name: str, record: Record) -> None:
         """Bring ``record`` into use; returns at once."""
-        if name not in SECTIONS:
+        if name not in SECTIONS.keys() | NESTED.keys():
             self._told(name, record, Outcome.OK, "it is no part of freqtrade's configuration")
             return
         with self._wake:
@@ -212,11 +218,11 @@ class Changes:
             raise BotError("the bot still takes a token that its key of before signed")
         if before["password"] != now["password"] and self._api.log_in(before) is not None:
             raise BotError("the bot still takes its password of before")
-        old, new = before.get("ws_token"), now.get("ws_token")
-        if new and not self._api.opens(new):
+        wanted = _tokens(now)
+        if not all(self._api.opens(token) for token in wanted):
             raise BotError("the bot refuses its new websocket token")
-        if old and old != new and self._api.opens(old):
-            raise BotError("the bot still takes its websocket token of before")
+        if any(self._api.opens(token) for token in _tokens(before) if token not in wanted):
+            raise BotError("the bot still takes a websocket token of before")
 
     def _reload(self, record: Record, state: str) -> str:
         before, loads = self._login, self._supply.loads

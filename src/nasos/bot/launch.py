@@ -118,9 +118,9 @@ class _Bot:
             python=launch.python,
             environment=launch.environment,
             command=command,
-            sandbox=confinement(
-                command, launch.configuration, here=Path.cwd(), protected=protected
-            ).also_reading(launch.readable),
+            sandbox=confinement(command, launch.configuration, here=Path.cwd(), protected=protected).also_reading(
+                launch.readable
+            ),
             report=self._report,
             database_url=self._database_url,
             port=port,
