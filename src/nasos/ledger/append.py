@@ -24,6 +24,7 @@ from nasos.ledger import memory
 from nasos.ledger.event import DAMAGED, START, Event, Head, Outcome, decode, digest, encode, head_of
 from nasos.ledger.files import LIMIT, close_part, locked, parts
 
+_SHORT: Final = 1 << 12  # nearly always holds the last line
 _TAIL: Final = 1 << 18  # always holds the last whole line, also behind torn ones
 
 
@@ -145,14 +146,18 @@ def _last_closed(path: Path) -> Head:
 
 def _last(fd: int, size: int, path: Path) -> tuple[Head | None, bool]:
     """The last whole event, and whether a line is unfinished. A line that lacks nothing but its end is whole."""
-    lines = os.pread(fd, _TAIL, max(0, size - _TAIL)).split(b"\n")
-    for line in reversed(lines):
-        event = decode(line)
-        if event is not None:
-            return head_of(line, event), bool(lines[-1])
+    unfinished = False
+    for window in (_SHORT, _TAIL):
+        begin = max(0, size - window)
+        lines = os.pread(fd, window, begin).split(b"\n")
+        unfinished = bool(lines[-1])
+        for line in reversed(lines[1:] if begin else lines):  # the first one may have lost its beginning
+            event = decode(line)
+            if event is not None:
+                return head_of(line, event), unfinished
     if size > _TAIL:
         raise LedgerError(f"the end of the ledger {path} holds no event", 'see "nasos ledger verify"')
-    return None, bool(lines[-1])
+    return None, unfinished
 
 
 def _write_line(fd: int, event: Event, path: Path, *, on_new_line: bool) -> tuple[Event, Head]:
