@@ -16,7 +16,7 @@ from nasos.checks.registry import GROUPS, select
 from nasos.checks.report import exit_code, summary, text
 from nasos.checks.rule import Rule
 from nasos.checks.runner import run
-from nasos.checks.target import Housekeeping, Ports, Process, Target
+from nasos.checks.target import Housekeeping, Ports, Process, Target, Watcher
 
 __all__ = [
     "GROUPS",
@@ -25,6 +25,7 @@ __all__ = [
     "Process",
     "Rule",
     "Target",
+    "Watcher",
     "exit_code",
     "run",
     "select",

@@ -43,6 +43,18 @@ class Housekeeping:
     confined: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """What the program that tells people last said."""
+
+    age_seconds: float
+    """Since its newest round."""
+    channels: int
+    """Where alerts go."""
+    failing: Mapping[str, str]
+    """Channel -> why it does not deliver."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """One stack, as far as it exists."""
@@ -79,6 +91,8 @@ class Target:
     """None when it never finished a round."""
     binaries: Callable[[], Mapping[str, str]] | None = None
     """Looks at the embedded programs: name -> what is wrong, empty where nothing is; None: none are used."""
+    watcher: Watcher | None = None
+    """None when it never finished a round."""
     other_disks: tuple[Path, ...] = ()
     """Where file systems on other disks than the state directory's are mounted."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from nasos.checks import Housekeeping, Ports, Process, Target
+from nasos.checks import Housekeeping, Ports, Process, Target, Watcher
 from nasos.cli.context import service_connection
 from nasos.errors import SettingsError
 from nasos.settings import Settings, VaultConnection
@@ -18,6 +19,7 @@ from nasos.stack.housekeeping import clock, state
 from nasos.stack.housekeeping.duties import audit_files
 from nasos.stack.recorded import recorded_pid
 from nasos.stack.users import SERVICES, Users
+from nasos.stack.watcher import state as watching
 
 PROGRAMS: Final = ("vault", "postgres", "exchange", "bot", "nginx", "housekeeping", "watcher", "supervisord")
 MOUNTS: Final = Path("/proc/self/mounts")
@@ -46,6 +48,7 @@ def target(settings: Settings) -> Target:
         writes=_writes(home, settings) if record else (),
         ballast_bytes=settings.housekeeping.ballast_mb << 20,
         housekeeping=_housekeeping(home),
+        watcher=_watcher(home),
         binaries=flaws if record else None,
         other_disks=other_disks(settings.home) if record else (),
     )
@@ -74,6 +77,16 @@ def _housekeeping(home: Home) -> Housekeeping | None:
         return None
     age = clock.passed(known.moment, clock.read(datetime.now(UTC), clock.boot()))
     return Housekeeping(age, tuple(f"{each.what}: {each.message}" for each in known.troubles), bool(known.confined))
+
+
+def _watcher(home: Home) -> Watcher | None:
+    directory = home.run("watcher")
+    try:
+        age = time.time() - (directory / watching.NAME).stat().st_mtime
+    except OSError:
+        return None
+    known = watching.load(directory)
+    return Watcher(age, known.channels or 0, known.failing)
 
 
 def other_disks(home: Path, mounts: Path = MOUNTS) -> tuple[Path, ...]:
