@@ -1,0 +1,130 @@
+"""`kill -9` of the rotator around every contact with real servers: a reader always logs in, and a resume heals it all.
+
+The checker uses only what a consumer would read, with a client of its own.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import secrets
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from fixtures.postgres import PostgresUnderTest
+from fixtures.rotation_child import FAILED, Place, main
+from fixtures.vault import VaultUnderTest
+from nasos.database import connect
+from nasos.errors import SecretNotFound
+from nasos.rotation.journal import Journal
+from nasos.secret import Secret
+
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(["fixtures.rotation_child"])
+MOMENTS = 130
+"""More contacts than a rotation has (it says so itself, below)."""
+
+
+@pytest.fixture
+def place(vault: VaultUnderTest, postgres: PostgresUnderTest) -> Place:
+    """A fresh bot with its login in Vault."""
+    bot = postgres.bot(f"k{secrets.token_hex(4)}")
+    place = Place(
+        address=vault.address,
+        vault_ca=vault.ca_file,
+        token=vault.root_token.reveal(),
+        port=postgres.server.port,
+        postgres_ca=postgres.server.ca_file,
+        admin=postgres.admin.username,
+        admin_password=postgres.admin.password.reveal(),
+        bot=bot.bot,
+    )
+    place.store.write(
+        f"nasos/{place.name}", {"username": bot.login.username, "role": "a", "password": bot.login.password}
+    )
+    return place
+
+
+def run(place: Place, work: str, moment: int) -> int:
+    """Exit code of a rotator, or minus the signal that ended it."""
+    child = PROCESSES.Process(target=main, args=(place, work, moment))
+    child.start()
+    child.join(60)
+    code = child.exitcode
+    assert code in {0, FAILED, -signal.SIGKILL}
+    return int(code or 0)
+
+
+def reader_logs_in(place: Place) -> bool:
+    """With what a consumer would read at this moment."""
+    return place.logs_in(place.store.read(f"nasos/{place.name}").fields)
+
+
+def logins(place: Place, postgres: PostgresUnderTest) -> list[str]:
+    """The bot's roles that may log in at all."""
+    with connect(postgres.server, postgres.admin) as db:
+        rows = db.execute("SELECT rolname FROM pg_roles WHERE rolcanlogin AND rolname LIKE %s", (f"{place.bot}%",))
+        return [str(row[0]) for row in rows]
+
+
+def whole(place: Place, postgres: PostgresUnderTest) -> None:
+    """Nothing open, no pending value, one role that may log in: the one of the current credential."""
+    assert reader_logs_in(place)
+    assert Journal(place.store).read(place.name) is None
+    with pytest.raises(SecretNotFound):
+        place.store.metadata(f"nasos/_rotation/{place.name}")
+    assert [Secret(role) for role in logins(place, postgres)] == [
+        place.store.read(f"nasos/{place.name}").fields["username"]
+    ]
+
+
+def moments(count: int) -> Iterator[int]:
+    """Every moment at least once, then any."""
+    chance = random.Random(20261123)  # noqa: S311  a schedule, no key
+    for number in range(count):
+        yield number + 1 if number < MOMENTS else chance.randint(1, MOMENTS)
+
+
+def killed_and_healed(place: Place, postgres: PostgresUnderTest, count: int) -> dict[str, float]:
+    """So many kills, each followed by another rotator (every third of them killed, too) until one comes through."""
+    kills, worst = 0, 0.0
+    chance = random.Random(1)  # noqa: S311  a schedule, no key
+    for moment in moments(count):
+        if run(place, "rotate", moment) != -signal.SIGKILL:
+            continue  # it was over before that moment
+        kills += 1
+        assert reader_logs_in(place), f"no valid credential after a kill at moment {moment}"
+        if kills % 3 == 0 and run(place, "resume", chance.randint(1, 60)) == -signal.SIGKILL:
+            kills += 1
+            assert reader_logs_in(place), f"no valid credential after a kill of the resume, moment {moment}"
+        begun = time.monotonic()
+        assert run(place, "resume", 0) == 0, f"not healed after a kill at moment {moment}"
+        worst = max(worst, time.monotonic() - begun)
+        whole(place, postgres)
+    return {"kills": kills, "worst seconds to heal": worst}
+
+
+def test_a_rotation_without_a_kill(place: Place, postgres: PostgresUnderTest) -> None:
+    """The ground truth of the others: it rotates, and has fewer contacts than the kills below count."""
+    assert run(place, "rotate", MOMENTS) in {0, -signal.SIGKILL}
+    run(place, "resume", 0)
+    assert run(place, "rotate", 0) == 0
+    whole(place, postgres)
+    assert place.store.read(f"nasos/{place.name}").version >= 2
+
+
+def test_two_hundred_kills(place: Place, postgres: PostgresUnderTest) -> None:
+    """At every moment of contact once, and at random ones: 0 wrong, each healed by the next rotator."""
+    seen = killed_and_healed(place, postgres, 200)
+    assert seen["kills"] >= 150, seen
+
+
+@pytest.mark.long
+def test_a_thousand_kills(place: Place, postgres: PostgresUnderTest) -> None:
+    """The same for long."""
+    seen = killed_and_healed(place, postgres, 1000)
+    print(seen)  # noqa: T201  the figures are what a long run is for
+    assert seen["kills"] >= 800, seen
