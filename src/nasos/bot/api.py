@@ -127,6 +127,14 @@ class BotApi:
         except msgspec.MsgspecError:
             raise BotError(f"the bot's API does not tell its state ({status})") from None
 
+    def asks_database(self, login: Mapping[str, Secret]) -> bool:
+        """Whether it answers a question that it has to ask its database: the open trades.
+
+        Raises:
+            BotError: No usable answer.
+        """
+        return self._ask("GET", "status", _basic(login))[0] == 200
+
     def reload(self, login: Mapping[str, Secret]) -> None:
         """Make freqtrade load its configuration anew; it does so when its present round is over.
 

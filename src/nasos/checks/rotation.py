@@ -1,31 +1,69 @@
-"""Rotation: the fourth subject of the user's document. Until it is there, only its pieces can be judged."""
+"""Rotation: the fourth subject of the user's document. Its pieces, and whether a killed rotator left something open."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Final
 
-from nasos.checks.rule import Failed, Skipped, Verdict, rule
+import msgspec
+
+from nasos.checks.rule import Failed, Passed, Skipped, Verdict, rule
 from nasos.checks.target import Target
+from nasos.checks.vault_access import logged_in
+from nasos.errors import SecretNotFound
 from nasos.finding import Severity
+from nasos.rotation.journal import FOLDER
+from nasos.secret import Secret
+from nasos.vault.client import VaultApi
+
+UNDER_WAY: Final = timedelta(minutes=5)
+"""How long a rotation may be open; it takes seconds, a minute where its consumer hesitates."""
 
 
 @rule(
     "rotation.mechanism",
-    title="The pieces of rotation are in place",
+    title="Secrets can be rotated, and no rotation was left open",
     severity=Severity.MEDIUM,
     why="a secret that cannot be replaced quickly stays valid in the hands of whoever copied it",
     fix="./nasos vault bootstrap",
+    needs=("vault.authentication",),
 )
 def mechanism(target: Target) -> Verdict:
-    """The script of the user's document, and the identity that rotates."""
+    """The script of the user's document, the identity that rotates, and the journals in Vault."""
     if target.project is not None:
         script = target.project / "scripts" / "rotate_secrets.sh"
         if not os.access(script, os.X_OK):
             return Failed(f"{script} is missing or cannot be run", f"git checkout {script} && chmod +x {script}")
-    if target.ports is not None and not (target.home / "credentials" / "rotator.json").exists():
+    if target.ports is None:
+        return Skipped("no stack was made here")
+    if not (target.home / "credentials" / "rotator.json").exists():
         return Failed("the role rotator has no credential")
-    return Skipped("rotation is not there yet; its script and its role are")
+    with logged_in(target) as (server, token):
+        begun = dict(_open(server, token, ""))
+    left = [unit for unit, since in begun.items() if target.now - since > UNDER_WAY]
+    if left:
+        return Failed(f"a rotation of {', '.join(left)} was left open", "./nasos rotate resume")
+    return Passed("script and role are there, no rotation is open" if not begun else f"under way: {', '.join(begun)}")
+
+
+def _open(server: VaultApi, token: Secret, below: str) -> Iterator[tuple[str, datetime]]:
+    """Open rotations and their last step's time, from their metadata: no value is read."""
+    try:
+        listed = server.request("LIST", f"kv/metadata/{FOLDER}/{below}", token=token)
+    except SecretNotFound:
+        return
+    for name in msgspec.convert(listed["data"], dict[str, list[str]])["keys"]:
+        if name.endswith("/"):
+            yield from _open(server, token, below + name)
+        elif not name.startswith("_"):
+            known = server.request("GET", f"kv/metadata/{FOLDER}/{below}{name}", token=token)
+            yield below + name, msgspec.convert(known["data"], _Times).updated_time
+
+
+class _Times(msgspec.Struct):
+    updated_time: datetime
 
 
 RULES: Final = (mechanism,)

@@ -17,6 +17,7 @@ from nasos.settings.toml import (
     BotSettings,
     Document,
     HousekeepingSettings,
+    RotationSettings,
     StackSettings,
     TlsSettings,
     VaultSettings,
@@ -49,6 +50,7 @@ class Settings:
     tls: TlsSettings
     bot: BotSettings
     housekeeping: HousekeepingSettings
+    rotation: RotationSettings
     cloudflare: CloudflareSettings
     vault_connection: VaultConnection | None
     """From ``VAULT_ADDR`` and its companions; None when ``VAULT_ADDR`` is not set."""
@@ -91,6 +93,7 @@ def load(environ: Mapping[str, str] | None = None, cwd: Path | None = None, *, f
         tls=document.tls,
         bot=document.bot,
         housekeeping=document.housekeeping,
+        rotation=document.rotation,
         cloudflare=CloudflareSettings(
             api_token=secret_of(values.get("CLOUDFLARE_API_TOKEN")),
             zone_id=(values.get("CLOUDFLARE_ZONE_ID") or "").strip() or None,

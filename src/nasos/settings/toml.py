@@ -84,6 +84,13 @@ class HousekeepingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
     """Directory of the second audit log, on another disk; default ``audit/second`` in the state directory."""
 
 
+class RotationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[rotation]``: how old a secret may get."""
+
+    api_key_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 90
+    """Age at which an exchange API key should be replaced, by a person."""
+
+
 class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole of ``nasos.toml``."""
 
@@ -92,6 +99,7 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     tls: TlsSettings = TlsSettings()
     bot: BotSettings = BotSettings()
     housekeeping: HousekeepingSettings = HousekeepingSettings()
+    rotation: RotationSettings = RotationSettings()
 
 
 def parse_document(path: Path) -> Document:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from nasos.errors import StackError, VaultSealed
+from nasos.errors import Error, StackError, VaultSealed
 from nasos.files import ExclusiveLock, private_directory
 from nasos.settings import Settings
 from nasos.stack import health, postgres
@@ -109,6 +109,7 @@ def _bring_up(stack: Stack, say: Say) -> None:
         _wait(stack, "vault", probes["vault"])
     with step(say, "PostgreSQL: TLS and SCRAM only, login proven"):
         _bring_up_database(stack, vault, probes["postgres"])
+        _finish_rotations(stack, vault, say)
     with step(say, "bot: its secrets in memory only, API login proven"):
         if "exchange" in names:
             _wait(stack, "exchange", probes["exchange"])
@@ -173,6 +174,17 @@ def _bring_up_database(stack: Stack, vault: VaultClient, probe: health.Probe) ->
     for change in postgres.provision(stack.database, admin, name, login):
         stack.ledger().append("postgres.provision", change)
     _wait(stack, "postgres", probe)
+
+
+def _finish_rotations(stack: Stack, vault: VaultClient, say: Say) -> None:
+    """What a killed rotator left; a bot can start with or without it, for what is current always works."""
+    from nasos.stack.rotation import engine
+
+    try:
+        for result in engine(stack, vault, stack.ledger().append).resume():
+            say(f"finished the rotation of {result.unit} that was open: {result.end}", result.seconds)
+    except Error as error:
+        say(f"! a rotation is open: {error.message} ({error.hint or './nasos rotate resume'})", 0.0)
 
 
 def _wait(stack: Stack, name: str, probe: health.Probe) -> None:

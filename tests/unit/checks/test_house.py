@@ -37,7 +37,7 @@ def test_a_healthy_house_is_clean(house: House) -> None:
     findings = judged(house.healthy)
     assert bad(findings) == {}
     skipped = {name for name, each in findings.items() if each.state is State.SKIP}
-    assert skipped == {"cloudflare.settings", "rotation.mechanism", "bot.sandbox", "host.audit-disks", "host.backup"}
+    assert skipped == {"cloudflare.settings", "bot.sandbox", "host.audit-disks", "host.backup"}
     assert exit_code(list(findings.values())) == 0
 
 

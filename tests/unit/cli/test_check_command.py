@@ -66,7 +66,8 @@ def test_json_findings_have_the_documented_shape(capsys: pytest.CaptureFixture[s
     assert list(answer) == ["exit_code", "summary", "findings"]
     assert list(answer["summary"]) == ["pass", "fail", "skip", "error", "waived"]
     findings = msgspec.convert(answer["findings"], list[Finding])
-    assert [each.id for each in findings] == ["cloudflare.settings", "rotation.mechanism"]
+    asked = [each.id for each in findings if not each.id.startswith("vault.")]  # what the second needs comes with it
+    assert asked == ["cloudflare.settings", "rotation.mechanism"]
 
 
 @pytest.mark.usefixtures("home")

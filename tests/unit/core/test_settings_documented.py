@@ -33,6 +33,7 @@ def test_the_documented_values_are_the_defaults(tmp_path: Path) -> None:
     assert (read.stack.port, read.stack.listen) == (DEFAULT_PORT, default.stack.listen)
     assert (read.vault, read.tls, read.bot) == (default.vault, default.tls, default.bot)
     assert read.housekeeping == default.housekeeping
+    assert read.rotation == default.rotation
 
 
 @pytest.mark.parametrize("name", ENVIRONMENT_KEYS)

@@ -218,7 +218,7 @@ def test_every_file_with_a_secret_is_listed_with_its_mode() -> None:
 def test_the_architecture_names_every_event_and_no_other() -> None:
     """The ledger's names, as the code writes them."""
     page = documents.read("ARCHITECTURE.md").split("## Ledger event")[1].split("\n## ")[0]
-    families = "vault|secret|stack|postgres|bot|tls|ledger|host|program|alert|backup"
+    families = "vault|secret|stack|postgres|bot|tls|ledger|host|program|alert|backup|rotation"
     written = set()
     for path in (PROJECT / "src").rglob("*.py"):
         if "checks" not in path.parts:

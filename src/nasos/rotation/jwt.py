@@ -1,0 +1,61 @@
+"""What signs and guards the bot's logins: fields that are swapped inside the running bot.
+
+Rules: there is no overlap, the bot knows one of each; the launcher swaps them in place and the bot is never down.
+A field counts as replaced when the bot takes what the new one makes, and refuses what the old one makes, which is
+tried: a token signed here with the old key, a login with the old password.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, TypeAlias
+
+import msgspec
+
+from nasos.errors import RotationError
+from nasos.rotation.journal import Fields
+from nasos.rotation.password import RandomFields
+from nasos.rotation.rotator import Fence
+from nasos.secret import Secret
+
+LIFETIME: Final = timedelta(minutes=1)
+"""Of a token that is made for a proof."""
+
+Accepts: TypeAlias = Callable[[Fields, Sequence[str]], Sequence[str]]
+"""Which of the named fields the bot accepts with the value given; none when it does not run."""
+
+
+@dataclass(frozen=True, slots=True)
+class BotFields(RandomFields):
+    """A `Rotator` for fields of the record ``api`` of a bot."""
+
+    accepts: Accepts = lambda _fields, _names: ()
+
+    def revoke(self, old: Fields, kept: Fields, fence: Fence) -> str:
+        """See `Rotator.revoke`: the consumers have confirmed, so what is left is the proof."""
+        replaced = [name for name in self.fields if old.get(name) != kept.get(name)]
+        if still := self.accepts(old, replaced):
+            raise RotationError(f"the bot still accepts the {', '.join(still)} of before", "nasos rotate resume")
+        return f"{', '.join(self.fields)} of before refused"
+
+
+def signed(fields: Fields, now: datetime) -> Secret:
+    """An access token as freqtrade makes it (HS256, RFC 7515), signed with the record's ``jwt_secret_key``."""
+    claims = {
+        "identity": {"u": fields["username"].reveal()},
+        "exp": int((now + LIFETIME).timestamp()),
+        "iat": int(now.timestamp()),
+        "type": "access",
+    }
+    text = b".".join(_segment(msgspec.json.encode(part)) for part in ({"alg": "HS256", "typ": "JWT"}, claims))
+    signature = hmac.new(fields["jwt_secret_key"].reveal().encode(), text, hashlib.sha256).digest()
+    return Secret((text + b"." + _segment(signature)).decode())
+
+
+def _segment(content: bytes) -> bytes:
+    return base64.urlsafe_b64encode(content).rstrip(b"=")

@@ -1,0 +1,120 @@
+"""What rotates in this stack, and how its bot is seen to work with the new one.
+
+Rules: a consumer counts as seen when it was *used* with the new credential: the bot answers a question that it has to
+ask its database while a session of the new role is there; it takes a token that the new key signed. A bot that does
+not run is no obstacle: it reads what is current when it starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from nasos.bot.api import BotApi
+from nasos.bot.poke import poke
+from nasos.database import connect
+from nasos.errors import BotError
+from nasos.rotation.engine import Engine
+from nasos.rotation.journal import Fields
+from nasos.rotation.jwt import BotFields, signed
+from nasos.rotation.postgres import AlternatingRoles
+from nasos.rotation.rotator import Part, Sight, Unit
+from nasos.rotation.run import Tell
+from nasos.stack import postgres
+from nasos.stack.embedded import Stack
+from nasos.stack.recorded import recorded_pid
+from nasos.vault import VaultClient
+from nasos.vault.kv import KvStore
+
+OVERLAP: Final = 60.0
+"""Seconds for the bot to be seen with the new one; told of it, it takes a second or two."""
+JWT: Final = ("jwt_secret_key", "ws_token")
+PASSWORD: Final = ("password",)
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """A `Consumer`: the stack's bot, seen by what ``works`` tries."""
+
+    stack: Stack
+    record: str
+    """Which of its records is new: ``db`` or ``api``."""
+    works: Callable[[Fields], bool]
+
+    @property
+    def name(self) -> str:
+        """See `Consumer.name`."""
+        return f"bot {self.stack.settings.bot.name}"
+
+    def deliver(self) -> None:
+        """See `Consumer.deliver`."""
+        poke(self.stack.home.run("bot"), self.stack.settings.bot.name, self.record)
+
+    def look(self, current: Mapping[str, Fields]) -> Sight:
+        """See `Consumer.look`."""
+        if not running(self.stack):
+            return Sight.ABSENT
+        try:
+            works = self.works(current[f"bots/{self.stack.settings.bot.name}/{self.record}"])
+        except BotError:  # no answer: it may be loading its configuration
+            works = False
+        return Sight.CONFIRMED if works else Sight.WAITING
+
+
+def running(stack: Stack) -> bool:
+    """Whether the bot's launcher lives."""
+    return recorded_pid(stack.home, "bot") is not None
+
+
+def engine(stack: Stack, vault: VaultClient, tell: Tell, *, wait: float = 0.0) -> Engine:
+    """The rotation of this stack's secrets; ``vault`` is the role ``rotator``.
+
+    Raises:
+        VaultError: The administrator's login cannot be read.
+    """
+    return Engine(KvStore(vault.session), units(stack, vault), tell, lambda: datetime.now(UTC), wait)
+
+
+def units(stack: Stack, vault: VaultClient) -> dict[str, Unit]:
+    """Everything that rotates by itself, by name.
+
+    Raises:
+        VaultError: The administrator's login cannot be read.
+    """
+    bot = f"bots/{stack.settings.bot.name}"
+    api = BotApi(stack.ports.bot, stack.ca_file)
+    admin = postgres.admin_login(vault)
+    roles = AlternatingRoles(stack.database, admin, stack.settings.bot.name)
+
+    def on_database(current: Fields) -> bool:
+        answers = api.asks_database(vault.read(f"{bot}/api").fields)
+        with connect(stack.database, admin) as db:
+            username = current["username"].reveal()
+            found = db.execute("SELECT 1 FROM pg_stat_activity WHERE usename = %s LIMIT 1", (username,)).fetchone()
+        return answers and found is not None
+
+    def accepted(fields: Fields, names: Sequence[str]) -> list[str]:
+        return [name for name in names if _PROBES[name](api, fields)] if running(stack) else []
+
+    def on_api(current: Fields) -> bool:
+        return all(probe(api, current) for probe in _PROBES.values())
+
+    def of_bot(name: str, fields: tuple[str, ...]) -> Unit:
+        part = Part(f"{bot}/api", BotFields(fields, accepted))
+        return Unit(f"{bot}/{name}", (part,), (Bot(stack, "api", on_api),), OVERLAP)
+
+    return {
+        f"{bot}/db": Unit(f"{bot}/db", (Part(f"{bot}/db", roles),), (Bot(stack, "db", on_database),), OVERLAP),
+        f"{bot}/jwt": of_bot("jwt", JWT),
+        f"{bot}/password": of_bot("password", PASSWORD),
+    }
+
+
+_PROBES: Final[Mapping[str, Callable[[BotApi, Fields], bool]]] = {
+    "password": lambda api, fields: api.log_in(fields) is not None,
+    "jwt_secret_key": lambda api, fields: api.accepts(signed(fields, datetime.now(UTC))),
+    "ws_token": lambda api, fields: api.opens(fields["ws_token"]),
+}
+"""What each field of the record ``api`` opens, tried."""

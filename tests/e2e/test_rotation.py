@@ -1,0 +1,53 @@
+"""Rotation on the trading bot of the walk: what was open stays open, what was valid before is refused after."""
+
+from __future__ import annotations
+
+from fixtures.stack import Walk
+
+
+def rotation_of(walk: Walk, *arguments: str) -> str:
+    """`rotate_secrets.sh` with these options; what it printed."""
+    return walk.run("./scripts/rotate_secrets.sh", *arguments).stdout
+
+
+def test_everything_rotates_under_the_trading_bot(bot: Walk) -> None:
+    """Database login and JWT secrets are new versions; the bot is the same process, proven healthy, its trades open."""
+    before = {row["name"]: row for row in bot.json("rotate", "list")}
+    pid = bot.pid("bot")
+    printed = rotation_of(bot, "--all")
+    assert "the old password is refused" in printed
+    assert "jwt_secret_key, ws_token of before refused" in printed
+    after = {row["name"]: row for row in bot.json("rotate", "list")}
+    for name in ("bots/nasos/db", "bots/nasos/jwt"):
+        assert after[name]["version"] == before[name]["version"] + 1
+    assert bot.healthy()
+    assert bot.pid("bot") == pid
+
+
+def test_a_rollback_brings_the_database_login_back_with_the_same_proofs(bot: Walk) -> None:
+    """The value of before is current again, as a new version, and what was current is refused."""
+    rotation_of(bot, "--db")
+    printed = rotation_of(bot, "--rollback", "bots/nasos/db")
+    assert "the old password is refused" in printed
+    assert bot.healthy()
+
+
+def test_a_dry_run_changes_nothing(bot: Walk) -> None:
+    """It says what would be done, and every version is the same afterwards."""
+    before = bot.json("rotate", "list")
+    assert "would make a new version" in rotation_of(bot, "--all", "--dry-run")
+    assert "would go back to version" in rotation_of(bot, "--rollback", "bots/nasos/db", "--dry-run")
+    assert bot.json("rotate", "list") == before
+
+
+def test_the_ledger_and_the_log_tell_each_step_and_no_value(bot: Walk) -> None:
+    """Set, test, promote, deliver, retire; the values of before and after stand in neither."""
+    rotation_of(bot, "--db")
+    password = bot.secret("bots/nasos/db", "password")
+    events = bot.json("ledger", "show", "-n", "200")
+    steps = [event["detail"]["step"] for event in events if event["event"] == "rotation.step"]
+    assert steps[-5:] == ["set", "test", "promote", "deliver", "retire"]
+    log = (bot.home / "log" / "rotate.log").read_text()
+    assert "rotation.end" in log
+    assert password not in log
+    assert password not in f"{events}"
