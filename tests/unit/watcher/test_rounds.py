@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nasos.errors import VaultUnreachable
+from nasos.errors import FileRefused, VaultUnreachable
 from nasos.ledger import Head, Ledger, Outcome, read
 from nasos.ledger.follow import Follower
 from nasos.notify import WINDOW, Channel, Delivery, Notice
@@ -239,6 +239,21 @@ def test_the_end_is_remembered_in_vault_once_a_minute_at_most(world: World) -> N
     assert world.remembered == first
     world.rounds(watch, 40)
     assert world.remembered["operator"].seq == 2
+
+
+def test_a_full_disk_under_the_watcher_keeps_no_alert_back(world: World) -> None:
+    """It may be about that very disk: sent all the same, once as long as the watcher lives."""
+    watch = world.watch()
+    world.rounds(watch)
+
+    def full(_: object) -> None:
+        raise FileRefused("cannot write: no space left on device")
+
+    watch.store = full
+    failing(world)
+    world.rounds(watch, 5)
+    assert len(titles(world)) == 1
+    assert any("cannot be stored" in text for text in world.said)
 
 
 def test_a_state_that_cannot_be_read_is_begun_anew(world: World) -> None:

@@ -58,10 +58,17 @@ class Watch:
         """Do all that is to be done at this moment."""
         changed = self._look(now)
         if changed:
-            self.store(self.state)
+            self._store()
         if self._ask(now) | self._deliver(now):
-            self.store(self.state)
+            self._store()
         self._anchor(now)
+
+    def _store(self) -> None:
+        """On a full disk an alert is sent all the same, and in the worst case again: it may be about that disk."""
+        try:
+            self.store(self.state)
+        except Error as error:
+            self.say(f"what is to be told cannot be stored: {error.message}")
 
     def _look(self, now: float) -> bool:
         notices: list[Notice] = []
@@ -150,4 +157,4 @@ class Watch:
         except Error as error:
             self.say(f"the ledgers' ends cannot be remembered in Vault: {error.message}")
             return
-        self.store(self.state)
+        self._store()
