@@ -16,7 +16,7 @@ _NAME: Final = re.compile(
 )
 _NO_NAME: Final = re.compile(r"^(?:\$schema|.*_(?:name|path|file|dir|template))$", re.IGNORECASE)
 _PLACEHOLDER: Final = re.compile(
-    r"|(?:your|my|the)?[ _-]*\**x*(?:redacted|changeme|example)?[ _-]*|\{.*\}|\$\{?\w+\}?", re.IGNORECASE
+    r"|\**x*|redacted|changeme|example|(?:your|my|the)[ _-].*|\{.*\}|\$\{?\w+\}?", re.IGNORECASE
 )
 _WORD: Final = re.compile(r"[A-Za-z0-9+_=-]{20,}")
 _SHAPES: Final = Redactor()
@@ -24,6 +24,7 @@ _SHAPES: Final = Redactor()
 LEAST_BITS: Final = 3.5
 """Shannon entropy per character: 20 random characters of hexadecimal have about 3.3 to 3.7, of base64 4 and more;
 English words joined by signs stay below it, mostly for want of digits, which are asked for besides."""
+_DIGITS: Final = 3  # of 20 random characters of base64 about three are; names of strategies have one or two
 
 
 def suspects(config: Mapping[str, object]) -> Iterator[tuple[str, str]]:
@@ -55,7 +56,8 @@ def suspicious_text(text: str) -> str | None:
 def _random(word: str) -> bool:
     counts = Counter(word)
     bits = -sum(count / len(word) * math.log2(count / len(word)) for count in counts.values())
-    return bits >= LEAST_BITS and any(sign.isdigit() for sign in word) and any(sign.isalpha() for sign in word)
+    digits = sum(sign.isdigit() for sign in word)
+    return bits >= LEAST_BITS and digits >= _DIGITS and any(sign.isalpha() for sign in word)
 
 
 def _texts(value: object, keys: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
