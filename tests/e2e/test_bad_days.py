@@ -153,3 +153,28 @@ def _freqtrades(walk: Walk) -> list[int]:
         if str(walk.home / "bot").encode() in command and b"nasos.bot.entry" in command:
             found.append(int(process.name))
     return found
+
+
+def test_every_credential_lost_comes_back_with_the_recovery_key(bot: Walk) -> None:
+    """All credential files gone under a running stack: one command, and the same bot process never noticed."""
+    key, pid = json.loads((bot.home / "recovery.json").read_text())["keys"][0], bot.pid("bot")
+    for path in (bot.home / "credentials").iterdir():
+        path.unlink()
+    done = bot.nasos("vault", "recover", stdin=f"{key}\n")
+    assert key not in done.stdout + done.stderr
+    until(bot.healthy, 120)
+    assert Path(f"/proc/{pid}").exists()
+    assert bot.pid("bot") == pid
+    assert bot.json("vault", "status")["active"]
+
+
+def test_the_unseal_key_is_replaced_under_a_running_bot(bot: Walk) -> None:
+    """Another key, proven, while the bot trades on; Vault opens with it after a restart too."""
+    pid = bot.pid("bot")
+    path = Path(bot.nasos("vault", "seal-key", "rotate").stdout.strip())
+    assert path.stat().st_size == 32
+    assert not path.with_name("unseal.key.next").exists()
+    until(bot.healthy, 120)
+    bot.nasos("restart", "vault")
+    until(bot.healthy, 120)
+    assert bot.pid("bot") == pid

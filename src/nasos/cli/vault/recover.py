@@ -34,4 +34,5 @@ def recover() -> None:
     else:
         with closing(target.api()) as api:
             report = mend(api, target.desired, target.files, shares, ours=False, ledger=ledger, tell=tell)
+    note("  nasos up checks everything once more, and sets again what OpenBao forgets at a restart")
     say(f"recovered: {len(report.steps)} steps, and a new operator credential in {target.files.credentials}")

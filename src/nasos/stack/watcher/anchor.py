@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from nasos.errors import SecretDeleted, SecretNotFound
 from nasos.ledger import Head
 from nasos.secret import Secret
-from nasos.vault import VaultClient
+
+if TYPE_CHECKING:  # help and usage errors need no HTTP
+    from nasos.vault import VaultClient
 
 PATH: Final = "_meta/ledger"
 
