@@ -70,8 +70,6 @@ WorkingDirectory={place}
 ExecStop={python} -m nasos down
 TimeoutStartSec=10min
 TimeoutStopSec=3min
-# An unseal key that only this machine can open, instead of a plain file (systemd-creds(1)); then take the file away:
-#LoadCredentialEncrypted=unseal.key:/etc/credstore.encrypted/nasos-{id}.unseal.key
 {hardening}
 [Install]
 WantedBy={target}
@@ -173,7 +171,6 @@ def render(stack: Stack, *, as_root: bool) -> str:
     hardening = _EVERYWHERE + (_AS_ROOT.format(writable=listed) if as_root else "")
     return _UNIT.format(
         home=home,
-        id=stack.record.id,
         mounts=listed,
         place=settings.project or home,
         environment="".join(f"Environment={_quoted(each)}\n" for each in _environment(settings)),

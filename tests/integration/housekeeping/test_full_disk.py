@@ -16,7 +16,7 @@ if os.geteuid() != 0:
     OWN_MOUNTS += ["--user", "--map-current-user", "--keep-caps"]
 
 
-@pytest.mark.parametrize("case", ["audit", "raft", "postgres", "ledger", "files", "housekeeping"])
+@pytest.mark.parametrize("case", ["audit", "second", "raft", "postgres", "ledger", "files", "housekeeping"])
 def test_nothing_acknowledged_is_lost_and_all_recovers_once_there_is_room(case: str) -> None:
     """full_disk.py says what each case does; it runs in a mount namespace of its own."""
     # Not below pytest's own directory: that one is root's alone, and the database's user must get through.
