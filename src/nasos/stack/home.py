@@ -162,8 +162,15 @@ class Home:
             private_directory(path.parent.parent, mode=0o711 if self.users.separate else 0o700)
         elif path.parent.is_dir():
             require_own(path.parent, owner, "unseal.key")
-        private_directory(path.parent, owner)
+        if not (path.exists() and _private(path.parent, owner)):  # systemd's credentials are on a read-only file system
+            private_directory(path.parent, owner)
         return path
+
+
+def _private(directory: Path, owner: int | None) -> bool:
+    """Whether a directory is its owner's alone already."""
+    status = directory.stat()
+    return status.st_uid == (os.geteuid() if owner is None else owner) and not status.st_mode & 0o077
 
 
 def require_own(directory: Path, owner: int | None, name: str) -> None:
@@ -174,8 +181,7 @@ def require_own(directory: Path, owner: int | None, name: str) -> None:
     """
     if not directory.is_dir():
         return
-    status = directory.stat()
-    private = status.st_uid == (os.geteuid() if owner is None else owner) and not status.st_mode & 0o077
+    private = _private(directory, owner)
     others = {entry.name for entry in directory.iterdir()} - {name, f".{name}.new"}
     if others and not (private and (directory / name).exists()):
         what = "the unseal key" if name == "unseal.key" else name

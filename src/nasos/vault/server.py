@@ -108,10 +108,10 @@ def make_unseal_key(path: Path, owner: int | None = None) -> bool:
     Raises:
         FileRefused: What is there is no private file of 32 bytes, or the key cannot be written.
     """
-    private_directory(path.parent, owner)
     if path.exists():
         _require_key(path, owner)
         return False
+    private_directory(path.parent, owner)
     new = path.with_name(f".{path.name}.new")
     atomic_write(new, secrets.token_bytes(UNSEAL_KEY_BYTES), owner=owner)
     try:

@@ -123,6 +123,20 @@ def test_a_key_that_others_can_read_is_refused(stack: Stack) -> None:
     assert open_to_others.value.hint == f"chmod 600 {key}"
 
 
+def test_a_directory_that_somebody_else_provides_is_left_as_it_is(stack: Stack) -> None:
+    """systemd's credentials: read only, mode 0500 and 0400; the vault opens, and nothing about them is changed."""
+    key = key_of(stack)
+    key.chmod(0o400)
+    key.parent.chmod(0o500)
+    try:
+        write_before_start(stack)
+        assert (key.stat().st_mode & 0o777, key.parent.stat().st_mode & 0o777) == (0o400, 0o500)
+        assert opens(stack)
+    finally:
+        key.parent.chmod(0o700)
+        key.chmod(0o600)
+
+
 def test_a_new_key_takes_over_and_the_old_one_is_worthless(stack: Stack) -> None:
     """After the rotation the new key opens the data and the old one does not, under whatever name it is given."""
     key = key_of(stack)
