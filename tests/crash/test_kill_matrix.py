@@ -156,8 +156,12 @@ class Ground:
     def healed(self, up: bool) -> None:  # noqa: FBT001  one switch
         """Wait until all is proven healthy."""
         if up:
-            self.walk.nasos("up")
-        until(self.walk.healthy, 240)
+            self.up()
+        until(self.walk.healthy, 400)
+
+    def up(self) -> None:
+        """A busy machine may need longer than one `up` waits for; the next one goes on from there."""
+        until(lambda: self.walk.nasos("up", "--port", str(self.walk.port), check=False).returncode == 0, 400)
 
     def events(self, name: str) -> list[Event]:
         """The bot's events, wherever it keeps them."""
@@ -189,8 +193,8 @@ def ground() -> Iterator[Ground]:
     }  # fmt: skip
     walk = Walk(PROJECT, base / "state", port, None, environment, None)  # type: ignore[arg-type]  # no set-up script ran
     try:
-        walk.nasos("up", "--port", str(port))
         found = Ground(walk)
+        found.up()
         until(found.trades, 180)
         yield found
         found.vault.close()

@@ -139,14 +139,14 @@ class Session:
             DatabaseError: It did not work out; ``older`` has the lock still, or has ended.
         """
         wire = self._connection.pgconn
-        wire.send_query(f"SELECT pg_advisory_lock({KEY})".encode())
         deadline = time.monotonic() + seconds
-        while not older._ask(_QUEUE, *_HALVES):
-            if time.monotonic() > deadline:
-                raise DatabaseError("the new session does not queue for the lock")
-            time.sleep(0.01)
-        older.close()
         with _mapped():
+            wire.send_query(f"SELECT pg_advisory_lock({KEY})".encode())
+            while not older._ask(_QUEUE, *_HALVES):
+                if time.monotonic() > deadline:
+                    raise DatabaseError("the new session does not queue for the lock")
+                time.sleep(0.01)
+            older.close()
             while wire.is_busy():
                 if not select.select([wire.socket], [], [], max(0.0, deadline - time.monotonic()))[0]:
                     raise DatabaseError("the new session does not get the lock")

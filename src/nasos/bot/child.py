@@ -15,6 +15,7 @@ import errno
 import os
 import select
 import signal
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Final, Self
@@ -31,6 +32,8 @@ class Child:
     def __init__(
         self, argv: Sequence[str], environment: Mapping[str, str], *, outputs: tuple[int, int], handed: Sequence[int]
     ) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            raise BotError("the bot must be started from the main thread: it would end with any other")
         actions = [
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, outputs[0], 1),

@@ -46,6 +46,7 @@ class Claim:
         self._report = report
         self._stop_bot = stop_bot
         self._credential: Credential | None = None
+        self._kept_back = 0
         self._told = False
         self._ended = threading.Event()
         self._wake, self._poke = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -83,7 +84,14 @@ class Claim:
         try:
             self._page.name(tag.bot)
             while not self._ended.is_set():
-                self._hold(tag)
+                try:
+                    self._hold(tag)
+                except AlreadyRunning:
+                    raise
+                except Exception as error:  # noqa: BLE001  a mistake of ours must not end the only thread that claims
+                    self._page.withhold()
+                    self._trouble(DatabaseError(f"unexpected {type(error).__name__} at the bot's database"))
+                    self._ended.wait(_AGAIN)
         except AlreadyRunning as refusal:
             self._refusal = refusal
             self._report.event("bot.claim", "", Outcome.REFUSED, {"reason": refusal.message})
@@ -149,7 +157,7 @@ class Claim:
             try:
                 return self._moved(session, tag)
             except DatabaseError as error:
-                self._report.note(f"the claim on the database stays with the old login for now: {error.message}")
+                self._keep_old(error)
         session.wait(self._wake, _AGAIN if moving else None)
         self._drain()
         return session
@@ -164,6 +172,11 @@ class Claim:
             newer.close()
             raise
         return newer
+
+    def _keep_old(self, error: DatabaseError) -> None:
+        if self._kept_back != self._current().version:
+            self._kept_back = self._current().version
+            self._report.note(f"the claim on the database stays with the old login for now: {error.message}")
 
     def _rouse(self) -> None:
         with contextlib.suppress(BlockingIOError):  # full: it is awake already

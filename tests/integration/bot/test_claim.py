@@ -14,8 +14,14 @@ import psycopg
 import pytest
 
 from fixtures.postgres import BotDatabase, PostgresUnderTest
+from nasos.bot import advisory
 from nasos.bot.advisory import KEY
+from nasos.bot.claim import Claim
+from nasos.bot.credential import Credential, CredentialPage
+from nasos.bot.credential import read as credentials_of
+from nasos.bot.report import Report
 from nasos.database import Login, connect
+from nasos.secret import Redactor, Secret
 from simulators.fake_freqtrade import digest
 from simulators.launched import API, DATABASE, SECOND_LOGIN, HeldVault, Launched, Start, alive, eventually
 
@@ -178,6 +184,43 @@ def test_a_new_login_takes_the_lock_over_without_a_gap(
         eventually(moved)
     assert not any(seen)
     assert claims(first) == []
+
+
+def test_a_new_login_that_is_refused_leaves_the_lock_where_it_is(
+    here: Callable[..., Launched], held_vault: HeldVault, planted_database: BotDatabase
+) -> None:
+    """Told once; and taken over as soon as the login works."""
+    first = here()
+    first.first()
+    eventually(lambda: planted_database.execute(LAUNCHERS))
+    held_vault.put("db", {**SECOND_LOGIN, "password": "planted-wrong-password-8D"})
+    eventually(lambda: b"stays with the old login" in first.error.read_bytes())
+    assert {user for _, user in planted_database.execute(LAUNCHERS)} == {"testbot_a"}
+    held_vault.put("db", SECOND_LOGIN)
+    eventually(lambda: {user for _, user in planted_database.execute(LAUNCHERS)} == {"testbot_b"})
+    assert first.error.read_bytes().count(b"stays with the old login") == 1
+    assert claims(first) == []
+
+
+def test_a_mistake_of_ours_is_told_and_tried_again(
+    planted_database: BotDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The login stays withheld meanwhile, and is given when it goes well."""
+    told: list[tuple[str, str]] = []
+    credential = Credential(1, DATABASE["username"], Secret(DATABASE["password"]))
+    page = CredentialPage(credential, withheld=True)
+    report = Report("testbot", lambda *event: told.append((event[0], event[2].value)), lambda _text: None, Redactor())
+    claim = Claim(planted_database.url, page, report, lambda: None)
+    try:
+        monkeypatch.setattr(advisory, "KEY", object())
+        claim.use(credential)
+        eventually(lambda: ("bot.claim", "failed") in told)
+        assert not any(os.pread(page.fd, 10, 0))
+        monkeypatch.undo()
+        assert credentials_of(page.fd, 30).username == DATABASE["username"]
+    finally:
+        claim.close()
+        page.close()
 
 
 def test_a_bot_that_its_launcher_left_behind_is_waited_for(

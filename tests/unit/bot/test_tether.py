@@ -5,7 +5,13 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
+import time
 
+import pytest
+
+from nasos.bot.child import Child
+from nasos.errors import BotError
 from simulators.launched import alive, eventually
 
 TETHERED = """
@@ -43,6 +49,58 @@ def test_a_parent_that_is_already_gone_is_noticed() -> None:
     )
     assert "the process that started this one is gone" in done.stderr
     assert "tethered" not in done.stdout
+
+
+FROM_A_THREAD = """
+import os, subprocess, sys, threading, time
+def start():
+    child = subprocess.Popen([sys.executable, "-c", sys.argv[1], str(os.getpid())])
+    print(child.pid, flush=True)
+    if sys.argv[2] == "ends":
+        time.sleep(1)
+    else:
+        time.sleep(600)
+threading.Thread(target=start).start()
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("thread", ["ends", "goes on"])
+def test_the_tether_follows_the_thread_that_started(thread: str) -> None:
+    """Why the bot is started from the main thread: with any other it ends when that one does, its parent or not."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", FROM_A_THREAD, TETHERED, thread], stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout
+    said = {parent.stdout.readline().strip() for _ in range(2)}
+    child = int(next(iter(said - {"tethered"})))
+    try:
+        if thread == "ends":
+            eventually(lambda: not alive(child))
+            assert parent.poll() is None
+        else:
+            time.sleep(2)  # longer than the other thread lives
+            assert alive(child)
+    finally:
+        parent.kill()
+        parent.wait()
+        parent.stdout.close()
+
+
+def test_a_bot_is_not_started_from_another_thread() -> None:
+    """The rule is kept by the code, not by whoever calls it."""
+    refused: list[BotError] = []
+
+    def start() -> None:
+        try:
+            Child(["/bin/true"], {}, outputs=(1, 2), handed=())
+        except BotError as error:
+            refused.append(error)
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    thread.join()
+    assert "main thread" in refused[0].message
 
 
 def test_sealed_memory_is_closed_to_the_same_user() -> None:
