@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from nasos.errors import FileRefused, PlatformUnsupported
-from nasos.files import fsync_directory
+from nasos.files import fsync_directory, open_regular
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -74,7 +74,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         return
     zstd = library()
     try:
-        with zstd.open(path, "rb") as packed:
+        with os.fdopen(open_regular(path), "rb") as raw, zstd.open(raw, "rb") as packed:
             yield packed
     except (zstd.ZstdError, EOFError):
         raise FileRefused(f"{path} is damaged: it cannot be unpacked", f"zstd --test {path}") from None

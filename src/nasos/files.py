@@ -123,6 +123,19 @@ def _make_private(fd: int, path: Path, owner: int | None, mode: int) -> None:
         os.chmod(opened, mode)  # noqa: PTH101  the descriptor's own name, not a path
 
 
+def open_regular(path: Path) -> int:
+    """A descriptor of a regular file that somebody else may have put there: no link is followed, no pipe waited for.
+
+    Raises:
+        OSError: It is missing, or something else.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "Not a regular file")
+    return fd
+
+
 def read_private(path: Path, limit: int = 1 << 20, owner: int | None = None) -> bytes:
     """The content of a secret file (at most ``limit`` bytes), if no other user could read or replace it.
 

@@ -9,20 +9,25 @@ lock looks whether that file still is the growing one. Nothing is ever deleted.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
 from nasos.errors import FileRefused, LedgerError, PlatformUnsupported
-from nasos.files import fsync_directory
+from nasos.files import fsync_directory, open_regular
 from nasos.ledger.chain import Line
 
 LIMIT: Final = 8 << 20
 """Bytes of the growing file: some 25,000 events, 1.2 MB when compressed."""
+
+LOCK_SECONDS: Final = 10.0
+"""How long a reader waits for an appender; one event takes milliseconds, a closing a tenth of a second."""
 
 _CHUNK: Final = 1 << 18
 
@@ -141,7 +146,7 @@ def snapshot(path: Path) -> Iterator[Snapshot]:
 def _take(path: Path, held: contextlib.ExitStack) -> Snapshot:
     while True:
         try:
-            with locked(path, os.O_RDONLY, fcntl.LOCK_SH) as fd:
+            with _shared(path) as fd:
                 growing = held.enter_context(os.fdopen(os.dup(fd), "rb"))
                 taken = Snapshot(path, _open_closed(path, held), growing, os.fstat(fd).st_size)
                 fcntl.flock(fd, fcntl.LOCK_UN)  # the duplicate would hold it on
@@ -154,9 +159,28 @@ def _take(path: Path, held: contextlib.ExitStack) -> Snapshot:
                     return Snapshot(path, closed, None, 0)
 
 
+@contextlib.contextmanager
+def _shared(path: Path) -> Iterator[int]:
+    """The growing file, open and locked against closing, but not waited for: it may be another user's."""
+    os.close(open_regular(path))
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            with locked(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, fcntl.LOCK_SH | fcntl.LOCK_NB) as fd:
+                yield fd
+                return
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise OSError(errno.EBUSY, "Somebody holds its lock") from None
+            time.sleep(0.01)
+
+
 def _open_closed(path: Path, held: contextlib.ExitStack) -> tuple[tuple[Path, IO[bytes] | None], ...]:
     plain = path.suffix
-    return tuple((part, held.enter_context(part.open("rb")) if part.suffix == plain else None) for part in parts(path))
+    return tuple(
+        (part, held.enter_context(os.fdopen(open_regular(part), "rb")) if part.suffix == plain else None)
+        for part in parts(path)
+    )
 
 
 def _lines(path: Path, file: IO[bytes], size: int | None = None) -> Iterator[Line]:

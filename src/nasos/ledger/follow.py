@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nasos.errors import FileRefused
+from nasos.files import open_regular
 from nasos.ledger.chain import Line
 from nasos.ledger.event import START, Event, Head, decode, head_of
 from nasos.ledger.files import parts, snapshot
@@ -62,7 +63,7 @@ class Follower:
         return found
 
     def _read_on(self) -> News:
-        with self.path.open("rb") as file:
+        with os.fdopen(open_regular(self.path), "rb") as file:
             file.seek(self._offset)
             content = file.read()
             same = os.fstat(file.fileno()).st_ino == self._file[0]

@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from nasos.files import open_regular
 from nasos.ledger.event import Head
 
 _WIDTH: Final = 256  # bytes; always the same, so that one write replaces all of it
@@ -37,6 +38,7 @@ def remember(path: Path, head: Head) -> None:
 def recall(path: Path) -> Head | None:
     """The remembered end; None when there is none that can be read."""
     try:
-        return msgspec.json.decode(beside(path).read_bytes()[:_WIDTH], type=Head)
+        with os.fdopen(open_regular(beside(path)), "rb") as file:
+            return msgspec.json.decode(file.read(_WIDTH), type=Head)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None

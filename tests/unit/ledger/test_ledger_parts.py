@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -9,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from nasos.errors import LedgerError
-from nasos.ledger import Event, Kind, Ledger, read, verify
+from nasos.ledger import START, Event, Kind, Ledger, read, verify
 from nasos.ledger.files import parts, snapshot
+from nasos.ledger.follow import Follower
 
 LIMIT = 4000
 
@@ -176,3 +179,37 @@ def test_a_reader_holds_nobody_up(ledger: Ledger) -> None:
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
         assert len(list(taken.lines())) == len(events)
     assert len(read(ledger.path)) == 43
+
+
+@pytest.mark.parametrize(
+    "name", ["events.jsonl", "events.head", "events-000000000001.jsonl", "events-000000000001.jsonl.zst"]
+)
+def test_a_pipe_or_a_link_in_a_files_place_makes_no_reader_wait(tmp_path: Path, name: str) -> None:
+    """The bot's ledger is the bot's own: what it puts there can be refused, but not hold up who reads it."""
+    ledger = Ledger(tmp_path / "events.jsonl", "tester")
+    ledger.append("stack.up", "x")
+    for put in (os.mkfifo, lambda path: path.symlink_to("/dev/zero")):
+        (tmp_path / name).unlink(missing_ok=True)
+        put(tmp_path / name)
+        pid = os.fork()
+        if pid == 0:
+            signal.alarm(30)
+            with contextlib.suppress(LedgerError, OSError):
+                verify(ledger.path)
+            with contextlib.suppress(LedgerError, OSError):
+                Follower(ledger.path, START).news()
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_a_lock_that_is_never_let_go_makes_no_reader_wait_for_ever(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever holds it: it is said, and the next ledger is looked at."""
+    monkeypatch.setattr("nasos.ledger.files.LOCK_SECONDS", 0.2)
+    filled(ledger, 2)
+    with ledger.path.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(LedgerError, match="holds its lock"):
+            verify(ledger.path)
+    assert verify(ledger.path).intact
