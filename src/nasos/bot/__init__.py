@@ -26,6 +26,7 @@
 ``configuration``       freqtrade's JSON with comments: reading and merging, as freqtrade does it
 ``confinement``         what one bot needs of the machine, told from its command line and configuration
 ``sandbox``             Landlock: files and TCP ports of its own, and no others
+``unix_sockets``        none for the bot: what listens on one trusts whoever may open it
 ``known``               where secrets stand in freqtrade's configuration, and which field each becomes
 ``packed``              structures (headers, proxies, several tokens) as the text of one field
 ``moving``              an existing freqtrade installation moves in, and back

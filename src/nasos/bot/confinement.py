@@ -9,6 +9,7 @@ Rules:
   link), and no path is taken from a configuration file that lies there.
 * TCP ports are limited only where all of them are known: an exchange on loopback, and no chat or webhook. A real
   exchange is somewhere on the internet, under ports of its own choosing.
+* Unix sockets are for a bot that logs to syslog or journald, and for commands that end by themselves and have workers.
 """
 
 from __future__ import annotations
@@ -68,6 +69,7 @@ def confinement(
             if not _inside(place, own)
         ),
         write=(*map(str, dict.fromkeys(places)), *shared),
+        unix=not command.supervised or _logs_to_a_socket(command, configuration),
         bind=_listening(configuration),
         connect=_reached(configuration),
     )
@@ -95,6 +97,11 @@ def _changed(command: Command, configuration: Mapping[str, object], database: ob
     url = configuration.get("db_url") or default
     if str(url).startswith("sqlite:///"):
         yield str(Path(unquote(urlsplit(str(url)).path.removeprefix("/"))).parent)
+
+
+def _logs_to_a_socket(command: Command, configuration: Mapping[str, object]) -> bool:
+    log = next(command.given(("--logfile", "--log-file")), None) or configuration.get("logfile")
+    return str(log).startswith(("syslog", "journald"))
 
 
 def _read(command: Command, configuration: Mapping[str, object]) -> Iterator[str]:

@@ -10,7 +10,8 @@ Rules:
   (measured, Linux 6.18). A rule holds an inode, and those of /proc are made anew once the kernel has dropped its
   caches (measured); so the few that are given stay open for the life of the process.
 
-Not covered by Landlock up to ABI 7: unix sockets with a path, UDP, and ``stat`` of any path.
+Not covered by Landlock up to ABI 7: unix sockets with a path (`unix_sockets.py` refuses them), UDP, and ``stat`` of any
+path.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from nasos.bot import unix_sockets
 from nasos.errors import BotError
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every architecture
@@ -69,6 +71,8 @@ class Confinement:
     """TCP ports that it may listen on; None: any."""
     connect: tuple[int, ...] | None = None
     """TCP ports that it may connect to, on any host; None: any."""
+    unix: bool = True
+    """Whether it may open unix sockets (`unix_sockets.py`)."""
 
     def also_reading(self, files: Iterable[Path]) -> Confinement:
         """The same, and these files."""
@@ -83,7 +87,7 @@ class Confinement:
         """What `encode` made."""
         content = json.loads(text)
         ports = {name: None if content[name] is None else tuple(content[name]) for name in ("bind", "connect")}
-        return cls(read=tuple(content["read"]), write=tuple(content["write"]), **ports)
+        return cls(read=tuple(content["read"]), write=tuple(content["write"]), unix=content["unix"], **ports)
 
 
 def supported() -> int:
@@ -103,6 +107,8 @@ def enter(confinement: Confinement) -> int:
     Raises:
         BotError: The process has threads already, or the kernel has Landlock and refuses.
     """
+    if not confinement.unix:
+        unix_sockets.refuse()
     abi = supported()
     if not abi:
         return 0

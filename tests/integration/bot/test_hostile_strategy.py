@@ -6,8 +6,10 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +67,12 @@ def forked(path):
 def listen():
     socket.create_server(("127.0.0.1", 0)).close()
 
+UNIX = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+
+def unix():
+    with socket.socket(socket.AF_UNIX) as own:
+        own.connect(PLANTED["socket"])
+
 def traced(number, *arguments):
     call = ctypes.CDLL(None, use_errno=True).syscall
     call.restype = ctypes.c_long
@@ -108,6 +116,8 @@ def attempts():
         said[whose + " descriptors"] = outcome(descriptor_of, pid)
     said["code in the environment that can rotate"] = outcome(write, PLANTED["venv"] + "/planted-by-a-test.pth")
     said["listening"] = outcome(listen)
+    said["a unix socket"] = outcome(unix)
+    said["a unix socket by a child"] = outcome(child, sys.executable, "-I", "-c", UNIX, PLANTED["socket"])
     process = f"/proc/{PLANTED['process']}"
     said["environment by a child"] = outcome(child, "/bin/cat", process + "/environ")
     said["code in the venv"] = outcome(write, PACKAGES + "/planted-by-a-test.pth")
@@ -165,6 +175,8 @@ class Scene:
     files: dict[str, Path]
     process: int
     port: int
+    socket: str
+    """Of a program like supervisord, which does what it is told by whoever may connect."""
 
 
 @pytest.fixture(scope="module")
@@ -184,8 +196,12 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"# {PLANTED}\n")
     process = subprocess.Popen(["/bin/sleep", "1000"], env={"VAULT_TOKEN": PLANTED})
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield Scene(files, process.pid, listener.getsockname()[1])
+    control_path = tempfile.mkdtemp() + "/control.sock"  # pytest's own directories are too long for one
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket(socket.AF_UNIX) as control:
+        control.bind(control_path)
+        control.listen()
+        yield Scene(files, process.pid, listener.getsockname()[1], control_path)
+    shutil.rmtree(Path(control_path).parent)
     process.kill()
     process.wait()
 
@@ -216,6 +232,7 @@ def steal(directory: Path, python: Path, exchange: int, scene: Scene) -> Theft:
         "files": files,
         "process": scene.process,
         "port": scene.port,
+        "socket": scene.socket,
         "venv": str(Path(pytest.__file__).parents[1]),
         "ptrace": {"x86_64": 101, "aarch64": 117}[platform.machine()],
         "own": EXCHANGE["secret"],
