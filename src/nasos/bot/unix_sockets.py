@@ -2,7 +2,7 @@
 
 Docker's is as good as root, supervisord's stops the stack, and Landlock covers neither (up to ABI 8). Rules:
 
-* A seccomp filter refuses ``socket(AF_UNIX)`` with EACCES; socket pairs, which have no name, and every other family stay.
+* A seccomp filter refuses ``socket(AF_UNIX)`` with EACCES; socket pairs, which have no name, and other families stay.
 * ``io_uring`` makes sockets past such a filter, so it is refused as well (ENOSYS: libuv goes on without); so are
   calls by another architecture's numbers.
 * Irrevocable and inherited, as the rest of the sandbox (seccomp(2)).
