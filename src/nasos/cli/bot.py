@@ -26,7 +26,7 @@ from nasos.settings import Settings, bot_name, child_environment, load
 if TYPE_CHECKING:
     from nasos.bot.moving.importing import Ground
     from nasos.bot.moving.journal import Desk, Journal
-    from nasos.bot.moving.plan import Plan, Trades
+    from nasos.bot.moving.plan import Plan, Trades, Wish
     from nasos.stack.embedded import Stack
     from nasos.stack.trade_database import TradeDatabase
     from nasos.vault import VaultClient
@@ -109,12 +109,10 @@ class _Moving:
         ):
             yield cls(bot, _ground(settings, bot, vault), Desk(place / bot))
 
-    def bring(self, wish: object, *, only_plan: bool) -> int:
+    def bring(self, wish: Wish, *, only_plan: bool) -> int:
         """Plan, and unless that was all, apply."""
         from nasos.bot.moving.importing import apply, look, require_possible
-        from nasos.bot.moving.plan import Wish
 
-        assert isinstance(wish, Wish)  # noqa: S101  click's command made it
         plan = look(self.ground, self.desk, wish)
         journal = self.desk.load()
         if journal is not None and journal.state == "done":
@@ -157,12 +155,15 @@ def _show(plan: Plan) -> None:
 
 
 def _after(journal: Journal, plan: Plan) -> None:
-    files = " ".join(f"-c {path}" for path in plan.wish.configs)
-    note(f'\nthe bot "{journal.bot}" is moved in. Start it with')
-    note(f"  nasos run --bot {journal.bot} -- freqtrade trade {files}")
-    note("or name it in nasos.toml (docs/import.md). When it trades as it should:")
-    note(f"  nasos bot import --confirm --name {journal.bot}     removes the originals, which still hold your secrets")
-    note(f"  nasos bot import --undo --name {journal.bot}        puts everything back")
+    name, last = journal.bot, plan.wish.configs[-1].absolute()
+    note(f'\nthe bot "{name}" is moved in. Name it in nasos.toml, with the strategy that it had, and run ./nasos up:')
+    note(f'  [bot]\n  name = "{name}"\n  exchange = "config"\n  config = "{last}"')
+    if os.geteuid() != 0:  # a stack of root's has a user for its bots, who does not stand in the operator's directory
+        files = " ".join(f"-c {path}" for path in plan.wish.configs)
+        note(f"or start it in its own place:\n  nasos run --bot {name} -- freqtrade trade {files}")
+    note("when it trades as it should:")
+    note(f"  nasos bot import --confirm --name {name}     removes the originals, which still hold your secrets")
+    note(f"  nasos bot import --undo --name {name}        puts everything back")
 
 
 @contextlib.contextmanager
