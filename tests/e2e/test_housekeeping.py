@@ -64,7 +64,11 @@ def test_it_is_confined_and_holds_a_ballast(stack: Walk) -> None:
 
 def test_checks_know_it(stack: Walk) -> None:
     """Room, binaries and housekeeping itself are green on a fresh stack."""
-    findings = json.loads(stack.nasos("check", "host", "--json", check=False).stdout)["findings"]
-    states = {each["id"]: each["state"] for each in findings}
-    assert states["host.disk"] == states["host.binaries"] == states["host.housekeeping"] == "pass"
-    assert states["host.audit-disks"] in {"skip", "fail"}  # the machine's: fails where another disk is mounted
+
+    def green() -> bool:
+        found = json.loads(stack.nasos("check", "host", "--json", check=False).stdout)["findings"]
+        states = {each["id"]: each["state"] for each in found}
+        assert states["host.audit-disks"] in {"skip", "fail"}  # the machine's: fails where another disk is mounted
+        return {states[f"host.{name}"] for name in ("disk", "binaries", "housekeeping")} == {"pass"}
+
+    until(green, 60)  # a busy machine may not have looked at every byte within the check's time

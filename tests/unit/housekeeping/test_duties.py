@@ -36,7 +36,7 @@ def test_every_log_of_the_stack_is_looked_after(home: Home, settings: Settings) 
     """Each program's output, supervisord's own, both audit logs, nginx's two."""
     names = {each.path.relative_to(home.root).as_posix() for each in duties(home, settings).logs}
     assert names == {
-        *(f"log/{name}.log" for name in (*ORDER, "supervisord")),
+        *(f"log/{name}.log" for name in (*ORDER, "supervisord", "rotate")),
         *("audit/primary/audit.log", "audit/second/audit.log", "nginx/access.log", "nginx/error.log"),
     }
 

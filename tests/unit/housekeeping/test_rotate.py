@@ -160,6 +160,19 @@ def test_what_supervisord_rolled_over_is_collected_in_its_order(tmp_path: Path) 
     assert packed(rolled) == [True, True, True]
 
 
+def test_a_log_that_is_opened_for_each_line_needs_no_telling(tmp_path: Path) -> None:
+    """What has it open in this moment writes into the archive, which waits for it."""
+    opened = Log(path=tmp_path / "rotate.log", reopened=True, keep_bytes=1 << 20, keep_days=1)
+    opened.path.write_bytes(b"first\n" * 10)
+    with opened.path.open("ab") as late:
+        assert rotate.rotate(opened, 10, NOW, lambda *_: None).waits
+        late.write(b"late\n")
+    opened.path.write_bytes(b"fresh\n")
+    assert not rotate.rotate(opened, 10, NOW, lambda *_: None).waits
+    assert packed(opened) == [True]
+    assert everything(opened) == [b"first"] * 10 + [b"late", b"fresh"]
+
+
 def test_the_disk_stays_bounded(watched: Log, writer: Writer) -> None:
     """A hundred rotations with room for little: the newest stay, the rest goes."""
     small = log(watched.path, "writer", signal.SIGHUP, keep=1000)

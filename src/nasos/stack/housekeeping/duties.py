@@ -36,6 +36,8 @@ class Log(msgspec.Struct, frozen=True, kw_only=True):
     writer: str = ""
     """Program that opens it anew when it is told; empty: its writer rolls it over by itself, to ``<path>.1``."""
     signal: int = 0
+    reopened: bool = False
+    """Its writers open it for each line: nobody has to be told."""
     owner: Owner | None = None
     """None: ours."""
     keep_bytes: int
@@ -109,6 +111,7 @@ def _logs(home: Home, settings: Settings) -> Iterator[Log]:
         )  # fmt: skip
     for name in PROGRAMS:
         yield Log(path=home.log / f"{name}.log", keep_bytes=keep, keep_days=days)
+    yield Log(path=home.log / "rotate.log", reopened=True, keep_bytes=keep, keep_days=days)
 
 
 def _owner(home: Home, service: str) -> Owner | None:

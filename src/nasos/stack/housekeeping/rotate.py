@@ -93,11 +93,12 @@ def rotate(log: Log, above: int, now: datetime, tell: Tell) -> Turn:
         aside = _collect_rolled(log, now)
         waits = _compress_settled(log)
         # One at a time: a writer that does not let go must not get a new file each round.
-        if log.writer and not waits and size(log.path) > above:
+        if (log.writer or log.reopened) and not waits and size(log.path) > above:
             aside = [_put_aside(log, now)]
             waits = True
-    if waits and log.writer:
-        tell(log.writer, log.signal)
+    if waits:
+        if log.writer:
+            tell(log.writer, log.signal)
         with acting_as(log.owner):
             waits = _compress_soon(log)
     return Turn(tuple(aside), waits)
