@@ -90,8 +90,8 @@ def main() -> None:
         work.mkdir(0o700)
         environment = os.environ | {"NASOS_HOME": str(base / "state"), "NASOS_KEY_DIR": str(base / "keys")}
         nasos = [str(PROJECT / "nasos")]
-        timed([*nasos, "up", "--port", "28543"], environment)
         try:
+            timed([*nasos, "up", "--port", "28543"], environment)
             measured(nasos, environment, base, work, runs)
         finally:
             subprocess.run([*nasos, "down"], env=environment, cwd=PROJECT, capture_output=True, check=False)

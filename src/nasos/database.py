@@ -28,7 +28,7 @@ from nasos.secret import Secret
 
 CONNECT_SECONDS: Final = 5
 
-_VERIFIER: Final = re.compile(r"SCRAM-SHA-256\$(\d+):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+):[A-Za-z0-9+/=]+")
+_VERIFIER: Final = re.compile(r"SCRAM-SHA-256\$(\d+):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/]{43}=):[A-Za-z0-9+/]{43}=")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import pytest
 from backports import zstd
 
 from fixtures.servers import Servers, servers
+from nasos.database import connect, verifies
 from nasos.errors import BackupRefused, CredentialRejected, UsageError
 from nasos.secret import Secret
 from nasos.stack.backup import archive, encryption
@@ -137,6 +138,18 @@ def test_a_stream_gets_the_same(made: Made, tmp_path: Path) -> None:
     saved = save(made.of.stack, Request(Recipients((made.recipient,)), (), None), sink, now=NOW)
     assert saved.size == len(sink.getvalue())
     assert made.read(sink.getvalue(), tmp_path).signature
+
+
+def test_a_verifier_tells_its_password(made: Made) -> None:
+    """How a restore sees that the administrator's password in PostgreSQL was another one than Vault's."""
+    admin = made.of.admin()
+    with connect(made.of.stack.database, admin) as db:
+        [row] = db.execute("SELECT rolpassword FROM pg_authid WHERE rolname = %s", (admin.username,))
+    verifier = str(row[0])
+    assert verifies(verifier, admin.password)
+    assert not verifies(verifier, made.of.bot().password)
+    for damaged in ("", verifier[:-1], "md5" + "0" * 32):
+        assert not verifies(damaged, admin.password)
 
 
 def test_every_flipped_bit_is_refused(made: Made, tmp_path: Path) -> None:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 import pytest
 
-from fixtures.servers import Servers, open_place, servers, settings_at, start
+from fixtures.servers import Servers, end, open_place, servers, settings_at, start
 from fixtures.stack import free_base_port
 from nasos.database import Login, can_login, connect, set_password
-from nasos.errors import BackupRefused, CredentialRejected, StackError
+from nasos.errors import BackupRefused, CredentialRejected, StackError, VaultError
 from nasos.ledger import Ledger, Outcome
 from nasos.secret import Secret
-from nasos.settings import AppRole
+from nasos.settings import AppRole, VaultSettings
 from nasos.stack.backup import encryption, restore
 from nasos.stack.backup.encryption import Identities, Recipients
 from nasos.stack.backup.manifest import Manifest
@@ -264,3 +265,32 @@ def made_manifest(made: Made) -> Manifest:
         nasos="0", created=NOW, host="h", record=made.of.stack.record, seal="static", bot="nasos", vault="2",
         postgres="17", parts=(),
     )  # fmt: skip
+
+
+@pytest.mark.long
+def test_a_vault_that_people_unseal_comes_back_with_their_shares(place: Path) -> None:
+    """Another stack's shares do not open it, and nothing changes; with the right ones every credential works."""
+    text, recipient = encryption.new_identity()
+    by_hand = VaultSettings(seal="shamir")
+    file, port = place / "b.age", free_base_port()
+    stack = start(replace(settings_at(place, "first", port), vault=by_hand))
+    recovery = msgspec.json.decode((stack.home.root / "recovery.json").read_bytes(), type=dict[str, Any])
+    save(stack, Request(Recipients((recipient,)), (), file), None, now=NOW)
+    end(stack.home.root)
+    settings = replace(settings_at(place, "second", free_base_port()), vault=by_hand)
+
+    def wanted(*shares: str) -> Wanted:
+        return Wanted(file, Identities(text), no_key, lambda: map(Secret, shares), {})
+
+    other = base64.b64encode(bytes(range(32))).decode()
+    with pytest.raises(VaultError):
+        restore.restore(settings, wanted(other), quiet, now=NOW)
+    assert not settings.home.exists()
+    done = restore.restore(settings, wanted(*recovery["keys"]), quiet, now=NOW)
+    assert [proof for proof in done.proofs if not proof.works] == []
+    assert done.manifest.signature == ""
+
+
+def no_key(_: Manifest) -> NoReturn:
+    """There is no unseal key where people unseal."""
+    raise AssertionError("a key was asked for")

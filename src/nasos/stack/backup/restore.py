@@ -16,13 +16,13 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from nasos.errors import BackupRefused, Error, VaultSealed
+from nasos.errors import BackupRefused, Error, FileRefused, VaultSealed
 from nasos.files import ExclusiveLock, atomic_write, private_directory, read_private
 from nasos.secret import Secret
 from nasos.settings import Settings, parse_document
@@ -95,6 +95,7 @@ def restore(settings: Settings, wanted: Request, say: Say, *, now: datetime) -> 
     old, staging = Home(settings.home, users), Staging(settings.home, users)
     existed = old.root.exists()
     with contextlib.ExitStack() as held:
+        held.enter_context(_told(settings.home))
         held.enter_context(staging.held(stamp))
         if existed:
             held.enter_context(ExclusiveLock(old.root / "up.lock", "nasos up, down or restore"))
@@ -121,6 +122,18 @@ def restore(settings: Settings, wanted: Request, say: Say, *, now: datetime) -> 
         stack.ledger().append("backup.restore", manifest.record.id, detail=_detail(manifest, proofs), now=now)
         aside = staging.take_over(stamp, existed=existed)
     return Restored(manifest, proofs, aside, placed)
+
+
+@contextlib.contextmanager
+def _told(home: Path) -> Iterator[None]:
+    """The disk's refusals in our words."""
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise FileRefused(
+            f"{home} could not be restored, nothing was changed: {reason}", f"df -h {home.parent}"
+        ) from None
 
 
 def _detail(manifest: Manifest, proofs: Sequence[Proof]) -> dict[str, str]:
