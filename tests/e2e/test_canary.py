@@ -29,7 +29,8 @@ NOT_SECRET = {"username", "role"}
 def _secrets(walk: Walk) -> dict[str, bytes]:
     """Every secret of the stack by a name: from Vault, and the secret-zero files themselves."""
     found: dict[str, bytes] = {}
-    for path in {entry["name"] for entry in walk.json("secret", "list")} - IN_THE_SOURCE:
+    listed = {entry["name"] for entry in walk.json("secret", "list") if not entry["deleted"]}
+    for path in listed - IN_THE_SOURCE:
         for name in _fields(walk, path):
             if name not in NOT_SECRET:
                 found[f"{path}:{name}"] = walk.secret(path, name).encode()

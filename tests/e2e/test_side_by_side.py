@@ -181,6 +181,7 @@ def test_logs_end_at_ctrl_c(second: Walk) -> None:
     with subprocess.Popen(
         [second.project / "nasos", "logs", "-f", "-n", "1", "nginx"], cwd=second.project, env=second.environment,
         user=second.user, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509  a test run in the background ignores it
     ) as following:  # fmt: skip
         assert following.stdout
         assert following.stderr
