@@ -65,6 +65,8 @@ def write_before_start(stack: Stack) -> None:
     """Unseal key, certificates and Vault's configuration: what must stand before anything starts."""
     home, settings, users = stack.home, stack.settings, stack.home.users
     now = datetime.now(UTC)
+    # Before the key is looked for: a vault without one must not be told that it is lost.
+    _require_same_seal(home.root / "vault" / "config.hcl", home.root / "vault" / "data", settings.vault.seal)
     held = keys(stack)
     if held is not None:
         home.prepare_key_directory(settings, stack.record)
@@ -81,9 +83,7 @@ def write_vault_configuration(stack: Stack) -> None:
     owner = stack.home.users.uid("vault")
     config = vault_config(stack, keys(stack))
     private_directory(config.data_dir, owner)
-    path = stack.home.root / "vault" / "config.hcl"
-    _require_same_seal(path, config)
-    atomic_write(path, render_config(config).encode(), owner=owner)
+    atomic_write(stack.home.root / "vault" / "config.hcl", render_config(config).encode(), owner=owner)
 
 
 def vault_config(stack: Stack, held: Keys | None) -> ServerConfig:
@@ -121,12 +121,11 @@ def _prepare_second_audit(home: Home, settings: Settings) -> None:
     private_directory(directory, home.users.uid("vault"))
 
 
-def _require_same_seal(old: Path, config: ServerConfig) -> None:
+def _require_same_seal(old: Path, data: Path, wanted: str) -> None:
     """A vault is opened by what it was made with; the server would refuse another seal, in worse words."""
-    if not old.exists() or not any(config.data_dir.iterdir()):
+    if not old.exists() or not data.is_dir() or not any(data.iterdir()):
         return
     made = "static" if 'seal "static"' in old.read_text() else "shamir"
-    wanted = "static" if config.unseal_key else "shamir"
     if made != wanted:
         raise StackError(
             f'this vault was made with seal = "{made}" and cannot be opened with "{wanted}"',
