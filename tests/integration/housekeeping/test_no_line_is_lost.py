@@ -14,6 +14,7 @@ import pytest
 
 from fixtures.edge import Edge
 from fixtures.housekeeping import Housekeeper, duties, everything, keeping, log, until_packed
+from fixtures.stack import until
 from fixtures.vault import VaultUnderTest
 from nasos.errors import SecretNotFound
 from nasos.stack.housekeeping.duties import Duties
@@ -65,8 +66,15 @@ def test_no_audit_line_is_lost_by_real_openbao(vault: VaultUnderTest, tmp_path: 
         with contextlib.suppress(SecretNotFound):
             local.api.request("GET", f"kv/data/nasos/app/{marker}", token=vault.root_token)
 
+    def all_written() -> bool:
+        read("after")
+        return all(path.is_file() and path.stat().st_size for path in vault.server.audit_files)
+
     with writing(read, "line") as answered:
         stir(duties(tmp_path, *logs), {"vault": vault.server.process.pid})
+    # The last one may have been ended between rename and signal; the session's other tests read the log by its name.
+    vault.server.process.send_signal(signal.SIGHUP)
+    until(all_written, 30)
     assert len(answered) > 200
     for each in logs:
         seen = Counter(re.findall(rb'"path":"kv/data/nasos/app/(line-[\d-]+-end)"', b"\n".join(everything(each))))

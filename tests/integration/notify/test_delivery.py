@@ -157,7 +157,10 @@ if os.geteuid() == 0:  # an ordinary user has one uid only
         thread.start()
         seen: set[str] = set()
         while thread.is_alive():
-            listing = subprocess.run(["ps", "-eo", "uid=,args="], capture_output=True, text=True, check=True).stdout
-            seen |= {line.split()[0] for line in listing.splitlines() if "nasos.notify.sender" in line}
+            listing = subprocess.run(
+                ["ps", "-eo", "uid=,ppid=,args="], capture_output=True, text=True, check=True
+            ).stdout
+            rows = [line.split(maxsplit=2) for line in listing.splitlines() if "nasos.notify.sender" in line]
+            seen |= {uid for uid, parent, _ in rows if parent == str(os.getpid())}  # not another stack's
         thread.join()
         assert seen == {"65534"}

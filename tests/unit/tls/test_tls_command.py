@@ -42,7 +42,7 @@ def test_setup_then_status(home: Path) -> None:
     assert [one["service"] for one in shown["certificates"]] == ["vault", "postgres", "bot", "edge"]
     events = [json.loads(line) for line in (home / "ledger" / "events.jsonl").read_text().splitlines()]
     assert [(event["event"], event["target"]) for event in events] == [
-        ("tls.issue", name) for name in ("vault", "postgres", "edge")
+        ("tls.issue", name) for name in ("vault", "postgres", "bot", "edge")
     ]
 
 
