@@ -154,7 +154,8 @@ def matches(shown: str, printed: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    return re.sub(r" {2,}", "  ", NUMBER.sub("#", text))
+    # Which of the two database roles has its turn is no difference.
+    return re.sub(r" {2,}", "  ", NUMBER.sub("#", text)).replace("nasos_b", "nasos_a")
 
 
 @pytest.mark.parametrize(
