@@ -40,11 +40,14 @@ AGENT = "bao agent"
 LONGEST = 20.0  # seconds: nobody takes that long
 
 BOT = """
-import json, os, sys, time
+import json, os, socket, sys, time
 from urllib.parse import parse_qs, urlsplit
 from nasos.bot.credential import read
-document = int(sys.argv[sys.argv.index("nasos.bot.entry") + 2])
-url = json.load(open(f"/proc/self/fd/{document}"))["db_url"]
+from nasos.bot.orders import Done, Line, Load
+orders = int(sys.argv[sys.argv.index("nasos.bot.entry") + 2])
+line = Line(socket.socket(fileno=orders), lambda _: Done())
+line.start()
+url = json.loads(line.ask(Load(), 30).json.reveal())["db_url"]
 page = int(parse_qs(urlsplit(url).query)["credfd"][0])
 seen = 0
 while True:
