@@ -27,13 +27,13 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT / "tests"))
 
 from fixtures.postgres import Process, server_below  # noqa: E402  the tests' own servers, found by the line above
-from fixtures.vault import Server  # noqa: E402
-from nasos.bot.poke import poking  # noqa: E402
-from nasos.secret import Secret  # noqa: E402
-from nasos.settings import Token, VaultConnection  # noqa: E402
-from nasos.stack import postgres as pg  # noqa: E402
-from nasos.stack.binaries import find  # noqa: E402
-from nasos.vault import VaultClient  # noqa: E402
+from fixtures.vault import Server  # noqa: E402  found by the line above
+from nasos.bot.poke import poking  # noqa: E402  found by the line above
+from nasos.secret import Secret  # noqa: E402  found by the line above
+from nasos.settings import Token, VaultConnection  # noqa: E402  found by the line above
+from nasos.stack import postgres as pg  # noqa: E402  found by the line above
+from nasos.stack.binaries import find  # noqa: E402  found by the line above
+from nasos.vault import VaultClient  # noqa: E402  found by the line above
 
 BOTS = {"nasos": "nasos, poked", "other": "nasos, polling"}
 AGENT = "bao agent"

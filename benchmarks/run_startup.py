@@ -23,10 +23,10 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT / "tests"))
 
 from fixtures.vault import Server  # noqa: E402  the tests' own server, found by the line above
-from nasos.secret import Secret  # noqa: E402
-from nasos.settings import Token, VaultConnection  # noqa: E402
-from nasos.stack.binaries import find  # noqa: E402
-from nasos.vault import VaultClient  # noqa: E402
+from nasos.secret import Secret  # noqa: E402  found by the line above
+from nasos.settings import Token, VaultConnection  # noqa: E402  found by the line above
+from nasos.stack.binaries import find  # noqa: E402  found by the line above
+from nasos.vault import VaultClient  # noqa: E402  found by the line above
 
 RECORDS = {
     "api": {"username": "nasos", "password": "p" * 43, "jwt_secret_key": "j" * 43, "ws_token": "w" * 43},

@@ -27,8 +27,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT / "tests"))
 
 from nasos.bot.api import connection  # noqa: E402  after the tests' helpers can be found
-from simulators.launched import API, EXCHANGE, HeldVault, Start, eventually  # noqa: E402
-from simulators.trading import Ground  # noqa: E402
+from simulators.launched import API, EXCHANGE, HeldVault, Start, eventually  # noqa: E402  found by the line above
+from simulators.trading import Ground  # noqa: E402  found by the line above
 
 QUIET = """
 from freqtrade.strategy import IStrategy

@@ -11,7 +11,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
@@ -26,20 +26,23 @@ from nasos.secret import Secret
 LIFETIME: Final = timedelta(minutes=1)
 """Of a token that is made for a proof."""
 
-Accepts: TypeAlias = Callable[[Fields, Sequence[str]], Sequence[str]]
-"""Which of the named fields the bot accepts with the value given; none when it does not run."""
+Accepts: TypeAlias = Callable[[Fields, Sequence[str]], Sequence[str] | None]
+"""Which of the named fields the bot accepts with the value given; None when it does not run and cannot be asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class BotFields(RandomFields):
     """A `Rotator` for fields of the record ``api`` of a bot."""
 
-    accepts: Accepts = lambda _fields, _names: ()
+    accepts: Accepts = field(kw_only=True)
 
     def revoke(self, old: Fields, kept: Fields, fence: Fence) -> str:
         """See `Rotator.revoke`: the consumers have confirmed, so what is left is the proof."""
         replaced = [name for name in self.fields if old.get(name) != kept.get(name)]
-        if still := self.accepts(old, replaced):
+        still = self.accepts(old, replaced)
+        if still is None:
+            return f"{', '.join(self.fields)} of before: not tried, the bot does not run"
+        if still:
             raise RotationError(f"the bot still accepts the {', '.join(still)} of before", "nasos rotate resume")
         return f"{', '.join(self.fields)} of before refused"
 

@@ -95,14 +95,14 @@ def units(stack: Stack, vault: VaultClient) -> dict[str, Unit]:
             found = db.execute("SELECT 1 FROM pg_stat_activity WHERE usename = %s LIMIT 1", (username,)).fetchone()
         return answers and found is not None
 
-    def accepted(fields: Fields, names: Sequence[str]) -> list[str]:
-        return [name for name in names if _PROBES[name](api, fields)] if running(stack) else []
+    def accepted(fields: Fields, names: Sequence[str]) -> list[str] | None:
+        return [name for name in names if _PROBES[name](api, fields)] if running(stack) else None
 
     def on_api(current: Fields) -> bool:
         return all(probe(api, current) for probe in _PROBES.values())
 
     def of_bot(name: str, fields: tuple[str, ...]) -> Unit:
-        part = Part(f"{bot}/api", BotFields(fields, accepted))
+        part = Part(f"{bot}/api", BotFields(fields, accepts=accepted))
         return Unit(f"{bot}/{name}", (part,), (Bot(stack, "api", on_api),), OVERLAP)
 
     return {

@@ -206,7 +206,7 @@ def test_no_single_byte_changes_unseen(lines: list[bytes], data: st.DataObject) 
 
 
 @pytest.mark.parametrize("accepted", [False, True])
-def test_what_the_ledger_recorded_against_itself_counts_until_it_is_accepted(accepted: bool) -> None:  # noqa: FBT001
+def test_what_the_ledger_recorded_against_itself_counts_until_it_is_accepted(accepted: bool) -> None:  # noqa: FBT001  a parameter
     """An appender's ``ledger.damaged`` is damage; behind the operator's word it is history."""
     lines = built([("a", "t", Outcome.OK, {}), ("b", "t", Outcome.OK, {})])
     words = ["ledger.damaged", *(["ledger.accept"] if accepted else [])]

@@ -101,7 +101,7 @@ def test_the_unseal_key_may_be_typed(
         ("", 2, "no unseal key was given"),
     ],
 )
-def test_a_wrong_unseal_key_is_refused_without_being_repeated(  # noqa: PLR0917
+def test_a_wrong_unseal_key_is_refused_without_being_repeated(  # noqa: PLR0917  fixtures arrive as arguments
     mine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], given: str, code: int, told: str
 ) -> None:
     """Another stack's, none at all, or nothing."""
@@ -141,7 +141,7 @@ def test_the_way_to_open_it_is_told_before_anything_is_asked(
         (["backup", "verify", "b.age", "--identity", "b.age"], "", 2, "no age identity"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_two_lines(  # noqa: PLR0917
+def test_what_cannot_be_done_is_said_in_two_lines(  # noqa: PLR0917  fixtures arrive as arguments
     here: Path, mine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str],
     stdin: str, code: int, told: str,
 ) -> None:  # fmt: skip

@@ -88,7 +88,7 @@ def test_a_large_log_is_put_aside_and_compressed(watched: Log, writer: Writer) -
 
 def test_nothing_is_compressed_while_its_writer_has_it_open(watched: Log, writer: Writer) -> None:
     """A deaf writer: what it goes on writing is not lost, and it does not get a new file each round."""
-    deaf: Callable[[str, int], None] = lambda _program, _number: None  # noqa: E731
+    deaf: Callable[[str, int], None] = lambda _program, _number: None  # noqa: E731  one line that does nothing
     for _ in range(3):
         assert rotate.rotate(watched, 10, NOW, deaf).waits
         writer.write()
