@@ -1,4 +1,4 @@
-"""What rotates in this stack, and how its bot is seen to work with the new one.
+"""What rotates of the stack's bot, and how it is seen to work with the new one.
 
 Rules: a consumer counts as seen when it was *used* with the new credential: the bot answers a question that it has to
 ask its database while a session of the new role is there; it takes a token that the new key signed. A bot that does
@@ -16,17 +16,14 @@ from nasos.bot.api import BotApi
 from nasos.bot.poke import poke
 from nasos.database import connect
 from nasos.errors import BotError
-from nasos.rotation.engine import Engine
 from nasos.rotation.journal import Fields
 from nasos.rotation.jwt import BotFields, signed
 from nasos.rotation.postgres import AlternatingRoles
 from nasos.rotation.rotator import Part, Sight, Unit
-from nasos.rotation.run import Tell
 from nasos.stack import postgres
 from nasos.stack.embedded import Stack
 from nasos.stack.recorded import recorded_pid
 from nasos.vault import VaultClient
-from nasos.vault.kv import KvStore
 
 OVERLAP: Final = 60.0
 """Seconds for the bot to be seen with the new one; told of it, it takes a second or two."""
@@ -68,17 +65,8 @@ def running(stack: Stack) -> bool:
     return recorded_pid(stack.home, "bot") is not None
 
 
-def engine(stack: Stack, vault: VaultClient, tell: Tell, *, wait: float = 0.0) -> Engine:
-    """The rotation of this stack's secrets; ``vault`` is the role ``rotator``.
-
-    Raises:
-        VaultError: The administrator's login cannot be read.
-    """
-    return Engine(KvStore(vault.session), units(stack, vault), tell, lambda: datetime.now(UTC), wait)
-
-
 def units(stack: Stack, vault: VaultClient) -> dict[str, Unit]:
-    """Everything that rotates by itself, by name.
+    """The bot's database login and what opens its API, by name.
 
     Raises:
         VaultError: The administrator's login cannot be read.

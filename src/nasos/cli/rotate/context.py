@@ -1,0 +1,78 @@
+"""What the commands of ``nasos rotate`` share: the stack, its Vault as the role ``rotator``, and how results look.
+
+Rules: every step is an event in the ledger and a line in ``log/rotate.log``, neither of which holds a value; a rotation
+that was taken back needs somebody's attention, and is exit code 1.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from nasos.cli import output
+from nasos.errors import EXIT_CLEAN, EXIT_FINDINGS
+from nasos.ledger import Ledger, Outcome
+from nasos.settings import Settings
+
+if TYPE_CHECKING:
+    from nasos.rotation.engine import Engine
+    from nasos.rotation.run import Result, Tell
+    from nasos.stack.embedded import Stack
+    from nasos.vault import VaultClient
+
+WAIT: Final = 30.0
+"""Seconds to wait for another rotator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rotating:
+    """What a command of ``nasos rotate`` works with."""
+
+    stack: Stack
+    vault: VaultClient
+    engine: Engine
+    tell: Tell
+
+
+@contextmanager
+def rotating(settings: Settings) -> Iterator[Rotating]:
+    """The stack, its Vault as the role ``rotator``, and the engine that tells ledger and log.
+
+    Raises:
+        Error: There is no stack, or Vault refuses its role.
+    """
+    from nasos.stack.embedded import Stack
+    from nasos.stack.rotation import engine
+
+    stack = Stack.existing(settings)
+    ledger, log = Ledger(stack.home.ledger, "rotator"), stack.home.log / "rotate.log"
+
+    def tell(event: str, target: str, outcome: Outcome, detail: Mapping[str, str]) -> None:
+        ledger.append(event, target, outcome, detail)
+        _log(log, f"{event} {target} {outcome} {' '.join(f'{key}={value!r}' for key, value in detail.items())}")
+
+    with stack.vault("rotator") as vault:
+        yield Rotating(stack, vault, engine(stack, vault, tell, wait=WAIT), tell)
+
+
+def ended(result: Result) -> int:
+    """Say how a rotation ended; return the exit code."""
+    if not result.failure:
+        output.say(f"✓ {result.unit} rotated in {result.seconds:.1f} s: {'; '.join(result.proofs)}")
+        return EXIT_CLEAN
+    output.say(f"✗ {result.unit} {result.end}: {result.failure}")
+    return EXIT_FINDINGS
+
+
+def _log(path: Path, text: str) -> None:
+    stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, f"{stamp} {text}\n".encode())
+    finally:
+        os.close(fd)

@@ -1,0 +1,81 @@
+"""``nasos rotate``: the flags of the user's document.
+
+Rules: nothing waits for a person; exit 0 when all was rotated, 1 when something needs attention (a rotation that was
+taken back, an exchange key that is too old), 3 when it could not be done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from nasos.cli import output
+from nasos.cli.recorded import person
+from nasos.cli.rotate.context import Rotating, ended, rotating
+from nasos.cli.rotate.units import roll_back
+from nasos.errors import EXIT_CLEAN, EXIT_FINDINGS, SecretNotFound, UsageError
+from nasos.settings import load
+
+if TYPE_CHECKING:
+    from nasos.rotation.engine import Engine
+
+
+@click.group(invoke_without_command=True)
+@click.option("--all", "everything", is_flag=True, help="Database password and JWT secret; a look at the API keys.")
+@click.option("--db", is_flag=True, help="The bot's database password.")
+@click.option("--jwt", is_flag=True, help="The secrets that sign the bot's logins.")
+@click.option("--api", is_flag=True, help="Which exchange API keys should be replaced.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done.")
+@click.option("--rollback", metavar="NAME", help="Bring the version before back; as the command rollback.")
+@click.pass_context
+def rotate(  # noqa: PLR0913  one argument per flag
+    context: click.Context, *, everything: bool, db: bool, jwt: bool, api: bool, dry_run: bool, rollback: str | None
+) -> int:
+    """Rotate secrets: the new one is proven before, the old one proven dead after, and nothing stops."""
+    if context.invoked_subcommand:
+        return EXIT_CLEAN
+    asked = [flag for flag, given in {"--all": everything, "--db": db, "--jwt": jwt, "--api": api}.items() if given]
+    if rollback is not None:
+        if asked:
+            raise UsageError("--rollback stands alone", "nasos rotate --rollback NAME")
+        return roll_back(rollback, None, dry_run=dry_run)
+    if not asked:
+        raise UsageError("nothing to rotate was named", "nasos rotate --help")
+    settings = load()
+    bot = f"bots/{settings.bot.name}"
+    wanted = [f"{bot}/db"] * (db or everything) + [f"{bot}/jwt"] * (jwt or everything)
+    code = EXIT_CLEAN
+    with rotating(settings) as at:
+        if dry_run:
+            _show(at.engine, wanted)
+        else:
+            code = max([ended(at.engine.rotate(name, actor=person(), reason="asked for")) for name in wanted] or [0])
+        if api or everything:
+            code = max(code, _review(at))
+    return code
+
+
+def _show(engine: Engine, names: Sequence[str]) -> None:
+    for name in names:
+        parts = ", ".join(part.name for part in engine.units[name].parts)
+        output.say(f"{name}: would make a new version of {parts}, prove it, deliver it, and end the old one")
+
+
+def _review(at: Rotating) -> int:
+    """Exchange keys are replaced by a person, at the exchange; this says when."""
+    name, limit = f"bots/{at.stack.settings.bot.name}/exchange", at.stack.settings.rotation.api_key_days
+    try:
+        since = at.vault.metadata(name).updated
+    except SecretNotFound:
+        output.say(f"- {name}: no exchange API key is stored")
+        return EXIT_CLEAN
+    age = datetime.now(UTC) - since
+    if age < timedelta(days=limit):
+        output.say(f"✓ {name}: {age.days} days old, due at {limit}")
+        return EXIT_CLEAN
+    output.say(f"✗ {name}: {age.days} days old, due at {limit}")
+    output.say(f"  make a new key at the exchange, then: nasos secret set {name} --field api_key --field secret")
+    return EXIT_FINDINGS

@@ -1,0 +1,88 @@
+"""``nasos rotate now | rollback | resume | list``: single units, by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from nasos.cli import output
+from nasos.cli.recorded import person
+from nasos.cli.rotate.context import ended, rotating
+from nasos.errors import EXIT_CLEAN, SecretNotFound, UsageError
+from nasos.settings import load
+
+if TYPE_CHECKING:
+    from nasos.vault import VaultClient
+
+
+@click.command()
+@click.argument("name")
+@click.option("--reason", default="asked for", help="Why, for the ledger.")
+def now(name: str, reason: str) -> int:
+    """Rotate one secret by its name ("nasos rotate list")."""
+    with rotating(load()) as at:
+        return ended(at.engine.rotate(name, actor=person(), reason=reason))
+
+
+@click.command()
+@click.argument("name")
+@click.option("--to", "version", type=click.IntRange(1), help="Version to bring back; default: the one before.")
+def rollback(name: str, version: int | None) -> int:
+    """Bring a stored version back, with the same proofs as a rotation."""
+    return roll_back(name, version)
+
+
+@click.command()
+def resume() -> int:
+    """Finish what an earlier run left open."""
+    with rotating(load()) as at:
+        results = at.engine.resume()
+    if not results:
+        output.say("nothing was left open")
+    return max([ended(result) for result in results] or [EXIT_CLEAN])
+
+
+@click.command("list")
+@output.json_option
+def list_(*, as_json: bool) -> None:
+    """What rotates, and since when each has its present value."""
+    with rotating(load()) as at:
+        rows = [
+            {"name": name, "secret": part.name, "version": record.version, "since": record.created.isoformat()}
+            for name, unit in at.engine.units.items()
+            for part in unit.parts
+            for record in [at.vault.read(part.name)]
+        ]
+    if as_json:
+        output.document(rows)
+        return
+    for row in rows:
+        output.say(f"{row['name']:24} version {row['version']:<4} since {str(row['since'])[:16].replace('T', ' ')}")
+
+
+def roll_back(name: str, version: int | None, *, dry_run: bool = False) -> int:
+    """Bring ``version`` of a unit back, or the one before; return the exit code.
+
+    Raises:
+        UsageError: Nothing rotates under that name.
+        SecretNotFound: There is nothing to go back to.
+        Error: As `Engine.rollback`.
+    """
+    with rotating(load()) as at:
+        if name not in at.engine.units:
+            raise UsageError(f"nothing rotates under the name {name}", f"known: {', '.join(sorted(at.engine.units))}")
+        versions = {part.name: version or _before(at.vault, part.name) for part in at.engine.units[name].parts}
+        if dry_run:
+            output.say(f"{name}: would go back to {', '.join(f'version {number}' for number in versions.values())}")
+            return EXIT_CLEAN
+        return ended(at.engine.rollback(name, versions, actor=person(), reason="rollback"))
+
+
+def _before(vault: VaultClient, name: str) -> int:
+    """The newest version that holds something else than the present one."""
+    present = vault.read(name)
+    for version in reversed(vault.history(name)):
+        if version.number < present.version and not version.deleted and not version.destroyed:
+            return version.number
+    raise SecretNotFound(f"{name} has no version before the present one", f"nasos secret history {name}")

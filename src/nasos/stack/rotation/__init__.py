@@ -1,0 +1,33 @@
+"""What rotates in this stack: one module per kind of owner, put together here."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from nasos.rotation.engine import Engine
+from nasos.rotation.rotator import Unit
+from nasos.rotation.run import Tell
+from nasos.stack.embedded import Stack
+from nasos.stack.rotation import bot
+from nasos.vault import VaultClient
+from nasos.vault.kv import KvStore
+
+__all__ = ["engine", "units"]
+
+
+def engine(stack: Stack, vault: VaultClient, tell: Tell, *, wait: float = 0.0) -> Engine:
+    """The rotation of this stack's secrets; ``vault`` is the role ``rotator``.
+
+    Raises:
+        VaultError: The administrator's login cannot be read.
+    """
+    return Engine(KvStore(vault.session), units(stack, vault), tell, lambda: datetime.now(UTC), wait)
+
+
+def units(stack: Stack, vault: VaultClient) -> dict[str, Unit]:
+    """Everything that rotates by itself, by name.
+
+    Raises:
+        VaultError: The administrator's login cannot be read.
+    """
+    return bot.units(stack, vault)
