@@ -34,6 +34,11 @@ the border where it enters. The exit code travels with the error (0 clean, 1 fin
     ├── RotationError           3   a rotation that could not be finished
     │   ├── CandidateRejected       the target does not accept a new credential
     │   └── LeaseLost               another rotator has taken over
+    ├── ExchangeError           3   an exchange does not tell; never said of a key that it refused
+    │   ├── ExchangeUnreachable     no answer, or none that can be understood
+    │   ├── ExchangeBusy            asks for patience, or is closed
+    │   ├── ClockOff                this machine's clock and the exchange's differ
+    │   └── NotAsked                nobody has taught us how to ask it
     ├── StackError              3
     │   ├── PortTaken               names who holds it, where it can be told
     │   ├── ProgramFailed           a supervised program did not become healthy
@@ -180,6 +185,35 @@ class CandidateRejected(RotationError):
 
 class LeaseLost(RotationError):
     """This rotator was away for too long; another one may have gone on with its work."""
+
+
+class ExchangeError(Error):
+    """An exchange gives no answer that says anything about a key."""
+
+
+class ExchangeUnreachable(ExchangeError):
+    """No answer, or none that can be understood."""
+
+
+class ExchangeBusy(ExchangeError):
+    """The exchange asks for patience, or is closed for a while."""
+
+
+class ClockOff(ExchangeError):
+    """The exchange refuses a request because of its time."""
+
+    @classmethod
+    def told(cls, exchange: str, ahead: float) -> ClockOff:
+        """``ahead``: seconds by which the exchange's clock is ahead of ours."""
+        which = "behind" if ahead > 0 else "ahead of"
+        return cls(
+            f"{exchange} refuses the time of the request: this clock is about {abs(ahead):.0f} s {which} its clock",
+            "timedatectl set-ntp true",
+        )
+
+
+class NotAsked(ExchangeError):
+    """Keys of this exchange, or of this kind, cannot be asked about."""
 
 
 class StackError(Error):
