@@ -1,7 +1,7 @@
 """Binance as documented: developers.binance.com/docs, spot ("Request Security", "Errors") and wallet.
 
-"Get API Key Permission" of the wallet: the example's fields. The order of the checks is not documented; here: time, key,
-address, signature.
+"Get API Key Permission" of the wallet: the example's fields. The order of the checks is not documented; here: time,
+key, address, signature.
 """
 
 from __future__ import annotations
