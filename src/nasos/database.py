@@ -16,7 +16,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -33,10 +33,11 @@ _VERIFIER: Final = re.compile(r"SCRAM-SHA-256\$(\d+):([A-Za-z0-9+/=]+)\$([A-Za-z
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a server is reached on this machine, and how to verify it."""
+    """Where a server is reached, and how to verify it."""
 
     port: int
     ca_file: Path
+    host: str = field(default="127.0.0.1", kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def connect(server: Endpoint, login: Login) -> Iterator[psycopg.Connection]:
     """
     try:
         connection = psycopg.connect(
-            host="127.0.0.1",
+            host=server.host,
             port=server.port,
             user=login.username,
             password=login.password.reveal(),
@@ -101,12 +102,16 @@ def can_login(server: Endpoint, login: Login) -> bool:
         raise
 
 
-def set_password(db: psycopg.Connection, login: Login) -> None:
-    """Give a role LOGIN with this password, sent as a verifier that is made here (RFC 5803)."""
+def set_password(db: psycopg.Connection, login: Login, *, allow: bool = True) -> None:
+    """Give a role this password, sent as a verifier that is made here (RFC 5803).
+
+    LOGIN is given with it, unless a role changes its own password: that it may, and nothing else of itself.
+    """
     verifier = db.pgconn.encrypt_password(
         login.password.reveal().encode(), login.username.encode(), b"scram-sha-256"
     ).decode()
-    db.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(login.username), sql.Literal(verifier)))
+    statement = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}" if allow else "ALTER ROLE {} PASSWORD {}")
+    db.execute(statement.format(sql.Identifier(login.username), sql.Literal(verifier)))
 
 
 def act_as_owner(db: psycopg.Connection, role: str, owner: str) -> None:

@@ -14,6 +14,11 @@ from nasos.vault.memory import MemoryStore
 from nasos.vault.session import Session
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """A third party's rotator, for the contract suite alone."""
+    parser.addoption("--rotator", metavar="MODULE:FUNCTION", help="a function that makes a fixtures.rotators.Target")
+
+
 @pytest.fixture
 def folder() -> str:
     """A folder that no other test uses."""

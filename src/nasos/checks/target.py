@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from nasos.settings import BotSettings, CloudflareSettings, VaultConnection
+from nasos.settings import BotSettings, CloudflareSettings, RotationSettings, VaultConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,7 @@ class Target:
     """Names under which the edge is reached."""
     bot: BotSettings
     cloudflare: CloudflareSettings
+    rotation: RotationSettings = field(default_factory=RotationSettings)
     processes: tuple[Process, ...] = ()
     """The stack's own programs that run, with all their children."""
     owners: Mapping[str, int] = field(default_factory=dict)

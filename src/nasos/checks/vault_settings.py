@@ -13,7 +13,7 @@ from nasos.errors import Error
 from nasos.finding import Severity
 from nasos.vault.desired import Desired
 from nasos.vault.reconcile import drift
-from nasos.vault.roles import LOOPBACK
+from nasos.vault.roles import LOOPBACK, entrusted
 
 
 @rule(
@@ -27,7 +27,7 @@ from nasos.vault.roles import LOOPBACK
 def settings(target: Target) -> Verdict:
     """Compare everything that the role checker may read."""
     local = target.ports is not None and connection(target).address == f"https://127.0.0.1:{target.ports.vault}"
-    desired = Desired(bots=(target.bot.name,), bound_cidrs=LOOPBACK if local else None)
+    desired = Desired(bots=(target.bot.name,), bound_cidrs=LOOPBACK if local else None, own=entrusted(target.rotation))
     with logged_in(target) as (server, token):
         changed, unread = drift(server, token, desired)
     if changed:

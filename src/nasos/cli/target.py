@@ -42,6 +42,7 @@ def target(settings: Settings) -> Target:
         listen=settings.stack.listen,
         hosts=settings.tls.hosts,
         bot=settings.bot,
+        rotation=settings.rotation,
         cloudflare=settings.cloudflare,
         processes=tuple(_processes(home)) if record else (),
         owners=_owners(home),

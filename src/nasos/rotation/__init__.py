@@ -8,6 +8,9 @@
 ``engine``      rotate, roll back, resume
 ``lease``       one rotator at a time, on any number of machines
 ``postgres``    two database roles that take turns
+``single_role`` one database role that changes its password
 ``password``    random values that live in Vault only
+``jwt``         what signs and guards the bot's logins
+``command``     the user's own program
 ==============  =====================================================================
 """

@@ -1,10 +1,10 @@
-"""PostgreSQL passwords: two roles that take turns, or one.
+"""PostgreSQL passwords: two roles that take turns.
 
 Rules:
 
-* Alternating (the default): the new password goes to the role that is idle, so both work until the old one is retired.
-  The single role is for databases where a second one is not allowed: between the change and its promotion, a few
-  milliseconds, a new connection with the stored password is refused.
+* The new password goes to the role that is idle, so both work until the old one is retired. `single_role` is for
+  databases where a second role is not allowed.
+* The administrator's login is asked for anew at each use: it rotates, too.
 * Statements run under an advisory lock of the unit's, and the fence is asked inside it: a rotator that was paused
   cannot bring a retired password back.
 * Only idle sessions of the old role are ended: one inside a transaction would take the bot with it (measured,
@@ -14,7 +14,7 @@ Rules:
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -37,12 +37,12 @@ class AlternatingRoles:
     """A `Rotator` for ``<database>_a`` and ``<database>_b``, which take turns as members of ``<database>_owner``."""
 
     server: Endpoint
-    admin: Login
+    admin: Callable[[], Login]
     database: str
 
     def create(self, current: Fields) -> Fields:
         """See `Rotator.create`."""
-        turn = "b" if current["role"] == Secret("a") else "a"
+        turn = "b" if login_of(current, self.database).username == f"{self.database}_a" else "a"
         return {
             **current, "username": Secret(f"{self.database}_{turn}"), "role": Secret(turn), "password": Secret.random()
         }  # fmt: skip
@@ -56,7 +56,7 @@ class AlternatingRoles:
         login = self._login(candidate)
         if can_login(self.server, login):
             return
-        with self._locked() as db:
+        with locked(self.server, self.admin(), self.database) as db:
             fence()
             try:
                 _member(db, login.username, f"{self.database}_owner")
@@ -86,42 +86,35 @@ class AlternatingRoles:
 
     def in_use(self, old: Fields) -> int:
         """See `Rotator.in_use`."""
-        with connect(self.server, self.admin) as db:
-            return _sessions(db, old["username"].reveal())
+        with connect(self.server, self.admin()) as db:
+            return sessions(db, old["username"].reveal())
 
     def revoke(self, old: Fields, kept: Fields, fence: Fence) -> str:
         """See `Rotator.revoke`."""
         login = self._login(old)
         if old["username"] != kept["username"]:
-            self._retire(login.username, fence)
+            with locked(self.server, self.admin(), self.database) as db:
+                fence()
+                retire(db, login.username)
         if can_login(self.server, login):
             raise RotationError(f"{login.username} still logs in with a password that was replaced")
         return f"{login.username}: the old password is refused"
 
-    def _retire(self, role: str, fence: Fence) -> None:
-        with self._locked() as db:
-            fence()
-            if db.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone():
-                db.execute(sql.SQL("ALTER ROLE {} NOLOGIN PASSWORD NULL").format(sql.Identifier(role)))
-            deadline = time.monotonic() + DRAIN_SECONDS
-            while left := _end_idle(db, role):
-                if time.monotonic() > deadline:
-                    raise RotationError(
-                        f"{left} sessions of {role} are inside a transaction and were not ended",
-                        "nasos rotate resume",
-                    )
-                time.sleep(0.05)
-
-    @contextmanager
-    def _locked(self) -> Iterator[psycopg.Connection]:
-        with connect(self.server, self.admin) as db:
-            # Ends with the session, however that ends; a paused rotator must not hold the next one up for ever.
-            db.execute("SET lock_timeout = '10s'")
-            db.execute("SELECT pg_advisory_lock(hashtext('nasos rotation'), hashtext(%s))", (self.database,))
-            yield db
-
     def _login(self, fields: Fields) -> Login:
-        return Login(fields["username"].reveal(), fields["password"], self.database)
+        return login_of(fields, self.database)
+
+
+def login_of(fields: Fields, database: str) -> Login:
+    """What a record says.
+
+    Raises:
+        RotationError: It is no record of a database login.
+    """
+    if missing := [name for name in ("username", "password") if not fields.get(name)]:
+        raise RotationError(
+            f"the record of a database login has no {missing[0]}", f"nasos secret set ... --field {missing[0]}"
+        )
+    return Login(fields["username"].reveal(), fields["password"], database)
 
 
 def _member(db: psycopg.Connection, role: str, owner: str) -> None:
@@ -131,7 +124,35 @@ def _member(db: psycopg.Connection, role: str, owner: str) -> None:
     act_as_owner(db, role, owner)
 
 
-def _sessions(db: psycopg.Connection, role: str) -> int:
+@contextmanager
+def locked(server: Endpoint, login: Login, unit: str) -> Iterator[psycopg.Connection]:
+    """A connection that alone works on ``unit`` (of one database: PostgreSQL's advisory locks are)."""
+    with connect(server, login) as db:
+        # Ends with the session, however that ends; a paused rotator must not hold the next one up for ever.
+        db.execute("SET lock_timeout = '10s'")
+        db.execute("SELECT pg_advisory_lock(hashtext('nasos rotation'), hashtext(%s))", (unit,))
+        yield db
+
+
+def retire(db: psycopg.Connection, role: str) -> None:
+    """No login, no password, and no session of ``role``; idle ones are ended, the others waited for.
+
+    Raises:
+        RotationError: Some are inside a transaction, and stay there.
+    """
+    if db.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone():
+        db.execute(sql.SQL("ALTER ROLE {} NOLOGIN PASSWORD NULL").format(sql.Identifier(role)))
+    deadline = time.monotonic() + DRAIN_SECONDS
+    while left := _end_idle(db, role):
+        if time.monotonic() > deadline:
+            raise RotationError(
+                f"{left} sessions of {role} are inside a transaction and were not ended", "nasos rotate resume"
+            )
+        time.sleep(0.05)
+
+
+def sessions(db: psycopg.Connection, role: str) -> int:
+    """How many there are of ``role``."""
     found = db.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = %s", (role,)).fetchone()
     return int(found[0]) if found else 0
 
@@ -139,4 +160,4 @@ def _sessions(db: psycopg.Connection, role: str) -> int:
 def _end_idle(db: psycopg.Connection, role: str) -> int:
     """End what is idle; return how many sessions are left."""
     db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s AND state = 'idle'", (role,))
-    return _sessions(db, role)
+    return sessions(db, role)

@@ -20,6 +20,10 @@ Port = Annotated[int, msgspec.Meta(ge=1024, le=65535)]
 # \Z, not $: "$" would let a newline through at the end, into a policy name or nginx.conf.
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,30}\Z")]
 Address = Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Fa-f:.]{2,45}\Z")]
+SecretName = Annotated[
+    str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}(?:/[A-Za-z0-9_][A-Za-z0-9._-]{0,63}){1,7}\Z")
+]
+FieldName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\Z")]
 Host = Annotated[str, msgspec.Meta(pattern=r"^(?:\*\.)?[A-Za-z0-9:][A-Za-z0-9:._-]{0,252}\Z")]
 
 
@@ -65,6 +69,10 @@ class BotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Interpreter of the bot's own virtual environment; default ``.venv-bot/bin/python`` of the checkout."""
 
 
+_OURS: Final = re.compile(r"bots/[^/]+/(?:api|db)|(?:postgres|gateway)/.*")
+"""Secrets that have a rotator of the stack's."""
+
+
 class HousekeepingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``[housekeeping]``: how much is kept of logs, and what is held back of the disk."""
 
@@ -84,11 +92,70 @@ class HousekeepingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
     """Directory of the second audit log, on another disk; default ``audit/second`` in the state directory."""
 
 
+class OwnSecret(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[rotation.secrets."app/<name>"]``: how one secret of the user's own is replaced."""
+
+    rotator: Literal["random", "postgres-alternating", "postgres-single", "command"]
+    """``random`` makes a new value; the others change it at a target, too."""
+    fields: tuple[FieldName, ...] = ("value",)
+    """What ``random`` replaces; the record's other fields stay."""
+    program: tuple[str, ...] = ()
+    """What ``command`` runs: absolute path and arguments; the step is added."""
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 60.0
+    """Patience with one step of ``command``."""
+    overlap: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 60.0
+    """Seconds in which old and new both work, where the target can hold two."""
+    host: Host = "127.0.0.1"
+    """PostgreSQL's address; its certificate must be valid for it."""
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
+    """PostgreSQL's port; default the stack's own server."""
+    ca_file: str | None = None
+    """CA of that server's certificate; default the stack's own."""
+    database: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,62}\Z")] | None = None
+    """Database that the login is for; with ``postgres-alternating`` also the first part of the roles' names."""
+    admin: SecretName | None = None
+    """Secret with ``username`` and ``password`` of whoever may change the role; ``postgres-single`` can do without."""
+
+    def __post_init__(self) -> None:
+        """What one rotator needs, and the others do not know."""
+        own = {"random": {"fields"}, "command": {"program", "seconds", "overlap"}}
+        known = own.get(self.rotator, {"host", "port", "ca_file", "database", "admin", "overlap"})
+        default = OwnSecret.__struct_defaults__
+        given = {
+            name
+            for name, value in zip(self.__struct_fields__[1:], default, strict=True)
+            if getattr(self, name) != value
+        }
+        if foreign := sorted(given - known):
+            raise ValueError(f"{foreign[0]} means nothing to the rotator {self.rotator}")
+        if self.rotator == "random" and not self.fields:
+            raise ValueError("fields is empty")
+        if self.rotator == "command" and not (self.program and self.program[0].startswith("/")):
+            raise ValueError("the rotator command needs program = [absolute path, arguments]")
+        if self.rotator.startswith("postgres-") and not self.database:
+            raise ValueError(f"the rotator {self.rotator} needs a database")
+        if self.port is not None and self.rotator == "postgres-alternating" and not self.admin:
+            raise ValueError("two roles of another server need an admin, who may make and change them")
+
+
 class RotationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``[rotation]``: how old a secret may get."""
 
     api_key_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 90
     """Age at which an exchange API key should be replaced, by a person."""
+    secrets: dict[SecretName, OwnSecret] = {}
+    """Secrets of the user's own that rotate, by name."""
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Secrets that are only read: the logins of whoever may change others."""
+        return tuple(sorted({own.admin for own in self.secrets.values() if own.admin}))
+
+    def __post_init__(self) -> None:
+        """What is ours has its rotator already."""
+        for name in self.secrets:
+            if _OURS.fullmatch(name):
+                raise ValueError(f"{name} is not yours to rotate in another way")
 
 
 class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -124,7 +191,21 @@ def parse_document(path: Path) -> Document:
     except msgspec.ValidationError as error:
         reason = re.sub(r" matching regex .* - at ", " of the allowed characters - at ", str(error), flags=re.DOTALL)
         reason = reason.replace("`", '"').replace('"$.', '"')
+        if "secrets[...]" in reason:
+            reason = reason.replace("secrets[...]", f"secrets.{_wrong_secret(raw)}")
         raise SettingsError(f"{path}: {reason[:1].lower()}{reason[1:]}", "see docs/settings.md") from None
+
+
+def _wrong_secret(raw: dict[str, object]) -> str:
+    """The one that the error is about: msgspec does not tell keys of a mapping."""
+    rotation = raw.get("rotation")
+    secrets: dict[str, object] = rotation["secrets"] if isinstance(rotation, dict) else {}
+    for name, content in secrets.items():
+        try:
+            msgspec.convert(content, OwnSecret)
+        except msgspec.ValidationError:
+            return name
+    return "?"
 
 
 def _refuse_unknown(raw: dict[str, object], path: Path) -> None:

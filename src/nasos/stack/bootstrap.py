@@ -18,13 +18,16 @@ from nasos.stack.embedded import Stack
 from nasos.stack.users import Users
 from nasos.vault.bootstrap import Desired, Files, bootstrap
 from nasos.vault.client import VaultApi
-from nasos.vault.roles import LOOPBACK
+from nasos.vault.roles import LOOPBACK, entrusted
 
 
 def desired(settings: Settings, users: Users) -> Desired:
     """What the embedded server should look like."""
     bot, uid = settings.bot.name, users.uid("bot")
-    return Desired(bots=(bot,), bound_cidrs=LOOPBACK, owners={f"bot-{bot}": uid} if uid is not None else {})
+    return Desired(
+        bots=(bot,), bound_cidrs=LOOPBACK, owners={f"bot-{bot}": uid} if uid is not None else {},
+        own=entrusted(settings.rotation),
+    )  # fmt: skip
 
 
 def bootstrap_embedded(stack: Stack, wait_answering: Callable[[VaultApi], None], warn: Callable[[str], None]) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from nasos.vault.people import MOUNT as PEOPLE
-from nasos.vault.roles import Role, parameters, roles, viewer
+from nasos.vault.roles import Entrusted, Role, parameters, roles, viewer
 
 MARKER: Final = "kv/data/nasos/_meta/bootstrap"
 """Written last; a server with it needs no root token any more."""
@@ -66,10 +66,13 @@ class Desired:
     owners: Mapping[str, int] = field(default_factory=dict)
     """Role name -> uid of the service that reads its credential file; the caller's own where it is missing."""
 
+    own: Entrusted = field(default_factory=Entrusted)
+    """The user's secrets that the rotator may handle."""
+
     @property
     def roles(self) -> tuple[Role, ...]:
         """Every role."""
-        return roles(self.bots)
+        return roles(self.bots, self.own)
 
     @property
     def settings(self) -> tuple[Setting, ...]:

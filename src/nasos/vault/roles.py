@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
-from nasos.settings import bot_name
+from nasos.settings import RotationSettings, bot_name
+from nasos.vault.names import secret_path
 
 TOKEN_TTL: Final = 3600
 """Seconds: what a stolen token is worth at most without its owner noticing; clients renew ahead of it."""
@@ -43,15 +44,29 @@ class Role:
         return f"nasos-{self.name}"
 
 
-def roles(bots: Sequence[str]) -> tuple[Role, ...]:
+@dataclass(frozen=True, slots=True)
+class Entrusted:
+    """Secrets of the user's own that the rotator may handle, by name; nothing else below ``app/``."""
+
+    rotated: Sequence[str] = ()
+    asked: Sequence[str] = ()
+    """Only read."""
+
+
+def roles(bots: Sequence[str], own: Entrusted = Entrusted()) -> tuple[Role, ...]:
     """All roles of an installation with these bots.
 
     Raises:
-        NameRefused: A bot's name would not be safe inside a policy.
+        NameRefused: The name of a bot or a secret would not be safe inside a policy.
     """
     names = [f"bot-{bot_name(bot)}" for bot in dict.fromkeys(bots)]
     mintable = [name for name in (*names, *SERVICES) if name != "operator"]
-    return tuple(Role(name, _policy(name, mintable)) for name in (*names, *SERVICES))
+    return tuple(Role(name, _policy(name, mintable, own)) for name in (*names, *SERVICES))
+
+
+def entrusted(rotation: RotationSettings) -> Entrusted:
+    """What ``[rotation.secrets]`` hands to the rotator."""
+    return Entrusted(sorted(rotation.secrets), rotation.asked)
 
 
 def viewer() -> Role:
@@ -77,11 +92,13 @@ def parameters(role: Role, cidrs: Sequence[str] | None) -> dict[str, object]:
     }
 
 
-def _policy(name: str, mintable: Sequence[str]) -> str:
+def _policy(name: str, mintable: Sequence[str], own: Entrusted) -> str:
     bot = name.removeprefix("bot-")
     text = _text(name) if bot == name else _text("bot").replace("<bot>", bot)
     if name == "rotator":
         text += "".join(_text("mint").replace("<role>", f"nasos-{role}") for role in mintable)
+        text += "".join(_text("own").replace("<secret>", secret_path(secret)) for secret in own.rotated)
+        text += "".join(_text("asked").replace("<secret>", secret_path(secret)) for secret in own.asked)
     return text + _text("self")
 
 

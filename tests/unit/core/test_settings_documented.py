@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from nasos.settings import DEFAULT_PORT, ENVIRONMENT_KEYS, Document, parse_document
+from nasos.settings import DEFAULT_PORT, ENVIRONMENT_KEYS, Document, OwnSecret, parse_document
 
 PAGE = (Path(__file__).parents[3] / "docs" / "settings.md").read_text()
 EXAMPLE = PAGE.split("```toml\n")[1].split("```")[0]
@@ -34,6 +34,13 @@ def test_the_documented_values_are_the_defaults(tmp_path: Path) -> None:
     assert (read.vault, read.tls, read.bot) == (default.vault, default.tls, default.bot)
     assert read.housekeeping == default.housekeeping
     assert read.rotation == default.rotation
+
+
+def test_every_key_of_a_secret_of_ones_own_is_documented_and_no_other() -> None:
+    """The table below the example."""
+    table = PAGE.split('`[rotation.secrets."app/<name>"]`')[1]
+    cells = re.findall(r"^\| (`[^|]+`) \|", table, re.MULTILINE)
+    assert [name for cell in cells for name in re.findall(r"`(\w+)`", cell)] == list(OwnSecret.__struct_fields__)
 
 
 @pytest.mark.parametrize("name", ENVIRONMENT_KEYS)

@@ -18,6 +18,7 @@ from nasos.stack.bootstrap import desired
 from nasos.stack.users import Users
 from nasos.vault.bootstrap import Desired, Files
 from nasos.vault.client import VaultApi
+from nasos.vault.roles import entrusted
 from nasos.vault.session import Session
 
 
@@ -69,7 +70,7 @@ class Target:
         """What the server should look like; only on the local stack do we know from where roles are used."""
         bot = self.settings.bot.name
         if self.settings.vault_connection is not None:
-            return Desired(bots=(bot,))
+            return Desired(bots=(bot,), own=entrusted(self.settings.rotation))
         return desired(self.settings, Users.of_this_process())
 
     def prepare(self) -> Ledger:

@@ -8,7 +8,7 @@ from nasos.rotation.engine import Engine
 from nasos.rotation.rotator import Unit
 from nasos.rotation.run import Tell
 from nasos.stack.embedded import Stack
-from nasos.stack.rotation import bot
+from nasos.stack.rotation import bot, own
 from nasos.vault import VaultClient
 from nasos.vault.kv import KvStore
 
@@ -16,18 +16,10 @@ __all__ = ["engine", "units"]
 
 
 def engine(stack: Stack, vault: VaultClient, tell: Tell, *, wait: float = 0.0) -> Engine:
-    """The rotation of this stack's secrets; ``vault`` is the role ``rotator``.
-
-    Raises:
-        VaultError: The administrator's login cannot be read.
-    """
+    """The rotation of this stack's secrets; ``vault`` is the role ``rotator``."""
     return Engine(KvStore(vault.session), units(stack, vault), tell, lambda: datetime.now(UTC), wait)
 
 
 def units(stack: Stack, vault: VaultClient) -> dict[str, Unit]:
-    """Everything that rotates by itself, by name.
-
-    Raises:
-        VaultError: The administrator's login cannot be read.
-    """
-    return bot.units(stack, vault)
+    """Everything that rotates by itself, by name."""
+    return {**bot.units(stack, vault), **own.units(stack, vault)}

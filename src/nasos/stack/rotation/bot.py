@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from nasos.bot.api import BotApi
@@ -66,19 +67,15 @@ def running(stack: Stack) -> bool:
 
 
 def units(stack: Stack, vault: VaultClient) -> dict[str, Unit]:
-    """The bot's database login and what opens its API, by name.
-
-    Raises:
-        VaultError: The administrator's login cannot be read.
-    """
+    """The bot's database login and what opens its API, by name."""
     bot = f"bots/{stack.settings.bot.name}"
     api = BotApi(stack.ports.bot, stack.ca_file)
-    admin = postgres.admin_login(vault)
+    admin = partial(postgres.admin_login, vault)
     roles = AlternatingRoles(stack.database, admin, stack.settings.bot.name)
 
     def on_database(current: Fields) -> bool:
         answers = api.asks_database(vault.read(f"{bot}/api").fields)
-        with connect(stack.database, admin) as db:
+        with connect(stack.database, admin()) as db:
             username = current["username"].reveal()
             found = db.execute("SELECT 1 FROM pg_stat_activity WHERE usename = %s LIMIT 1", (username,)).fetchone()
         return answers and found is not None

@@ -1,0 +1,145 @@
+"""What the PostgreSQL rotators promise beyond the contract: sessions, dropped roles, missing rights, quiet logs."""
+
+from __future__ import annotations
+
+import contextlib
+
+import psycopg
+import pytest
+
+from fixtures.postgres import PostgresUnderTest
+from fixtures.rotators import Target, postgres_target
+from nasos.database import Login, connect, set_password
+from nasos.errors import CandidateRejected, RotationError
+from nasos.rotation import postgres as rotating
+from nasos.secret import Secret
+
+
+def allowed() -> None:
+    """A fence that is open."""
+
+
+@pytest.fixture
+def real(postgres: PostgresUnderTest) -> Target:
+    """Two roles of a fresh bot."""
+    return postgres_target(postgres, "alternating")
+
+
+def test_sessions_are_counted_and_idle_ones_end_with_their_role(postgres: PostgresUnderTest, real: Target) -> None:
+    """PostgreSQL: a session of the old role is seen, and gone when the role is retired."""
+    login = Login(real.current["username"].reveal(), real.current["password"], real.current["username"].reveal()[:-2])
+    candidate = real.rotator.create(real.current)
+    real.rotator.set(candidate, allowed)
+    session = contextlib.ExitStack()
+    db = session.enter_context(connect(postgres.server, login))
+    assert real.rotator.in_use(real.current) == 1
+    assert real.rotator.in_use(candidate) == 0
+    real.rotator.revoke(real.current, candidate, allowed)
+    assert real.rotator.in_use(real.current) == 0
+    with pytest.raises(psycopg.OperationalError):
+        db.execute("SELECT 1")
+    session.close()
+
+
+def test_a_session_inside_a_transaction_is_not_ended(
+    postgres: PostgresUnderTest, real: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ending it would take the bot with it: the role loses its login, and the rotation says what is left and waits."""
+    monkeypatch.setattr(rotating, "DRAIN_SECONDS", 0.2)
+    login = Login(real.current["username"].reveal(), real.current["password"], real.current["username"].reveal()[:-2])
+    candidate = real.rotator.create(real.current)
+    real.rotator.set(candidate, allowed)
+    with connect(postgres.server, login) as db:
+        db.execute("BEGIN")
+        db.execute("SELECT 1")
+        with pytest.raises(RotationError, match=r"1 sessions .* inside a transaction"):
+            real.rotator.revoke(real.current, candidate, allowed)
+        db.execute("COMMIT")
+        assert not real.works(real.current)
+    assert "refused" in real.rotator.revoke(real.current, candidate, allowed)
+
+
+def test_a_role_that_was_dropped_by_hand_is_made_again(postgres: PostgresUnderTest, real: Target) -> None:
+    """Without it nothing would ever rotate again; the new one acts as the owner."""
+    candidate = real.rotator.create(real.current)
+    with connect(postgres.server, postgres.admin) as db:
+        db.execute(f"DROP ROLE {candidate['username'].reveal()}".encode())
+    real.rotator.set(candidate, allowed)
+    assert "acts as" in real.rotator.test(candidate)
+
+
+def test_a_right_that_is_missing_is_noticed_before_promotion(postgres: PostgresUnderTest, real: Target) -> None:
+    """A role that acts as itself could not read the owner's tables: the bot would die of it."""
+    candidate = real.rotator.create(real.current)
+    real.rotator.set(candidate, allowed)
+    with connect(postgres.server, postgres.admin) as db:
+        db.execute(f"ALTER ROLE {candidate['username'].reveal()} RESET role".encode())
+    with pytest.raises(CandidateRejected, match="acts as"):
+        real.rotator.test(candidate)
+
+
+def test_no_password_reaches_the_servers_log(postgres: PostgresUnderTest, real: Target) -> None:
+    """With every statement logged, there is a verifier and never a password."""
+    candidate = real.rotator.create(real.current)
+    with connect(postgres.server, postgres.admin) as db:
+        db.execute("ALTER SYSTEM SET log_statement = 'all'")
+        db.execute("SELECT pg_reload_conf()")
+    try:
+        real.rotator.set(candidate, allowed)
+        real.rotator.revoke(real.current, candidate, allowed)
+    finally:
+        with connect(postgres.server, postgres.admin) as db:
+            db.execute("ALTER SYSTEM RESET log_statement")
+            db.execute("SELECT pg_reload_conf()")
+    logged = postgres.log.read_text(errors="replace")
+    assert "SCRAM-SHA-256$" in logged
+    assert candidate["password"].reveal() not in logged
+
+
+def test_a_role_that_changes_itself_does_not_write_over_a_change_by_hand(postgres: PostgresUnderTest) -> None:
+    """The stored password is refused at the server: somebody else's is there, and stays."""
+    target = postgres_target(postgres, "self")
+    username = target.current["username"].reveal()
+    theirs = Login(username, Secret.random(), username.removesuffix("_a"))
+    with connect(postgres.server, postgres.admin) as db:
+        set_password(db, theirs)
+    with pytest.raises(CandidateRejected, match="somebody changed it"):
+        target.rotator.set(target.rotator.create(target.current), allowed)
+    with connect(postgres.server, theirs):
+        pass
+
+
+def test_an_administrator_mends_a_change_by_hand(postgres: PostgresUnderTest) -> None:
+    """Who may change any role need not know what somebody else had set."""
+    target = postgres_target(postgres, "single")
+    username = target.current["username"].reveal()
+    with connect(postgres.server, postgres.admin) as db:
+        set_password(db, Login(username, Secret.random(), "postgres"))
+    candidate = target.rotator.create(target.current)
+    target.rotator.set(candidate, allowed)
+    assert target.works(candidate)
+
+
+def test_a_change_that_does_not_log_in_is_taken_back_by_the_session_that_made_it(postgres: PostgresUnderTest) -> None:
+    """A role whose password has run out takes any password and lets nobody in: the stored one is there again."""
+    target = postgres_target(postgres, "self")
+    role = target.current["username"].reveal()
+    candidate = target.rotator.create(target.current)
+
+    def expires() -> None:  # between the look and the change: the fence stands there
+        with connect(postgres.server, postgres.admin) as db:
+            db.execute(f"ALTER ROLE {role} VALID UNTIL '2020-01-01'".encode())
+
+    with pytest.raises(CandidateRejected, match="stored one again"):
+        target.rotator.set(candidate, expires)
+    with connect(postgres.server, postgres.admin) as db:
+        db.execute(f"ALTER ROLE {role} VALID UNTIL 'infinity'".encode())
+    assert target.works(target.current)
+    assert not target.works(candidate)
+
+
+@pytest.mark.parametrize("kind", ["alternating", "single", "self"])
+def test_a_record_that_is_no_login_is_said_to_be_none(postgres: PostgresUnderTest, kind: str) -> None:
+    """Before anything is changed anywhere."""
+    with pytest.raises(RotationError, match="has no username"):
+        postgres_target(postgres, kind).rotator.create({"value": Secret("x")})
