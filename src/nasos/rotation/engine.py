@@ -7,12 +7,13 @@ same unit; a unit whose rotation is open cannot be rotated again, so that two ha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from nasos.errors import UsageError
 from nasos.rotation import lease
 from nasos.rotation.journal import Fields, Journal
+from nasos.rotation.procedure import Conduct, Procedure
 from nasos.rotation.rotator import Part, Unit
 from nasos.rotation.run import Candidate, Result, Run, Tell
 from nasos.rotation.transition import MOST_CANDIDATES
@@ -29,15 +30,21 @@ class Engine:
     now: Callable[[], datetime]
     wait: float = 0.0
     """Seconds to wait for another rotator."""
+    procedures: Mapping[str, Procedure] = field(default_factory=dict)
+    """What is replaced and is no record in Vault."""
 
     def rotate(self, name: str, *, actor: str, reason: str) -> Result:
-        """Replace a unit's secrets, after finishing what was left open of it.
+        """Replace a unit's secrets, after finishing what was left open of it; or run a procedure.
 
         Raises:
-            UsageError: There is no such unit.
+            UsageError: There is neither under this name.
             AlreadyRunning: Another rotator is at work.
             Error: A target or Vault cannot be asked; what is open stays open.
         """
+        if name in self.procedures:
+            with lease.hold(self.store, self.wait) as held:
+                conduct = Conduct(held.check, self.tell, self.now)
+                return conduct.run(self.procedures[name], actor=actor, reason=reason)
         return self._run(name, lambda part, current: part.rotator.create(current), actor, reason, MOST_CANDIDATES)
 
     def rollback(self, name: str, versions: Mapping[str, int], *, actor: str, reason: str) -> Result:
@@ -76,6 +83,9 @@ class Engine:
         return Run(self.store, self._unit(name), held.check, self.tell, self.now)
 
     def _unit(self, name: str) -> Unit:
+        if name in self.procedures:
+            raise UsageError(f"{name} keeps no old version: there is no way back", f"nasos rotate now {name}")
         if name not in self.units:
-            raise UsageError(f"nothing rotates under the name {name}", f"known: {', '.join(sorted(self.units))}")
+            known = sorted([*self.units, *self.procedures])
+            raise UsageError(f"nothing rotates under the name {name}", f"known: {', '.join(known)}")
         return self.units[name]

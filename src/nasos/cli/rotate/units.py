@@ -48,17 +48,21 @@ def resume() -> int:
 def list_(*, as_json: bool) -> None:
     """What rotates, and since when each has its present value."""
     with rotating(load()) as at:
-        rows = [
+        rows: list[dict[str, object]] = [
             {"name": name, "secret": part.name, "version": record.version, "since": record.created.isoformat()}
             for name, unit in at.engine.units.items()
             for part in unit.parts
             for record in [at.vault.read(part.name)]
         ]
+        for name, procedure in at.engine.procedures.items():
+            since = procedure.since()
+            rows.append({"name": name, "secret": None, "version": None, "since": since.isoformat() if since else None})
     if as_json:
         output.document(rows)
         return
     for row in rows:
-        output.say(f"{row['name']:24} version {row['version']:<4} since {str(row['since'])[:16].replace('T', ' ')}")
+        version = f"version {row['version']}" if row["version"] else ""
+        output.say(f"{row['name']:24} {version:12} since {str(row['since'])[:16].replace('T', ' ')}")
 
 
 def roll_back(name: str, version: int | None, *, dry_run: bool = False) -> int:

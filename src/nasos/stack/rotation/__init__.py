@@ -9,15 +9,18 @@ from nasos.rotation.rotator import Unit
 from nasos.rotation.run import Tell
 from nasos.stack.embedded import Stack
 from nasos.stack.rotation import bot, own
+from nasos.stack.rotation.vault import procedures
 from nasos.vault import VaultClient
 from nasos.vault.kv import KvStore
 
-__all__ = ["engine", "units"]
+__all__ = ["engine", "procedures", "units"]
 
 
 def engine(stack: Stack, vault: VaultClient, tell: Tell, *, wait: float = 0.0) -> Engine:
     """The rotation of this stack's secrets; ``vault`` is the role ``rotator``."""
-    return Engine(KvStore(vault.session), units(stack, vault), tell, lambda: datetime.now(UTC), wait)
+    return Engine(
+        KvStore(vault.session), units(stack, vault), tell, lambda: datetime.now(UTC), wait, procedures(stack, vault)
+    )
 
 
 def units(stack: Stack, vault: VaultClient) -> dict[str, Unit]:

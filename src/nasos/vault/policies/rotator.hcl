@@ -34,3 +34,11 @@ path "kv/metadata/nasos/_rotation/*" {
 path "kv/data/nasos/_meta/bootstrap" {
   capabilities = ["read"]
 }
+
+# Another key for what is written from now on; the ones before are kept by the server, and none can be read.
+path "sys/rotate" {
+  capabilities = ["update", "sudo"]
+}
+path "sys/key-status" {
+  capabilities = ["read"]
+}
