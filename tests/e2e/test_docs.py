@@ -42,6 +42,8 @@ NOT_RUN = {
         "to a terminal, and to a program of yours",
     ],
     "docs/vault.md": [
+        "it asks for a passphrase, and each start of the stack would ask for it from then on",
+        "it needs systemd, a TPM and root",
         "vault is away for some seconds, and the copy of the key has to be made anew",
         "it asks for passwords",
         "it asks for the recovery key",

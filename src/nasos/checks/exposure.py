@@ -124,11 +124,15 @@ def _existing(target: Target) -> Iterator[tuple[Path, Listed]]:
             if path not in known:
                 known.add(path)
                 yield path, listed
-    if target.key_file is not None and target.key_file.exists():
-        yield target.key_file, Listed("unseal.key", 0o600, "vault")
-        successor = target.key_file.with_name(f"{target.key_file.name}.next")
-        if successor.exists():
-            yield successor, Listed("unseal.key.next", 0o600, "vault")
+    yield from ((path, Listed("unseal.key*", 0o600, "vault")) for path in _key_files(target))
+
+
+def _key_files(target: Target) -> Iterator[Path]:
+    """The unseal key and its successor: in plain, under a passphrase, and in memory."""
+    for path in filter(None, (target.key_file, target.memory_key)):
+        for name in (path.name, f"{path.name}.age", f"{path.name}.next", f"{path.name}.next.age"):
+            if path.with_name(name).exists():
+                yield path.with_name(name)
 
 
 def _flaw(path: Path, listed: Listed, target: Target) -> tuple[str, str] | None:
@@ -148,6 +152,36 @@ def _flaw(path: Path, listed: Listed, target: Target) -> tuple[str, str] | None:
         owner = target.owners.get(listed.program, operator)
         return f"{path} belongs to uid {status.st_uid}", f"sudo chown {owner} {quoted}"
     return None
+
+
+@rule(
+    "secrets.unseal-key",
+    title="The unseal key is there, and in one form only",
+    severity=Severity.CRITICAL,
+    why="without it nothing in Vault can be read again; a plain copy beside a protected one voids the passphrase",
+    fix="./nasos vault seal-key protect",
+)
+def unseal_key(target: Target) -> Verdict:
+    """Which of its forms exist."""
+    path = target.key_file
+    if path is None:
+        return Skipped("there is no stack here, or people give key shares")
+    there = set(_key_files(target))
+    if target.memory_key in there and path not in there and path.with_name(f"{path.name}.age") not in there:
+        return Passed("passed by systemd, in memory only")
+    protected = {each for each in there if each.suffix == ".age"}
+    plain = {each for each in there if each.parent == path.parent} - protected
+    if protected and plain:
+        return Failed(", ".join(f"{each} is in plain text" for each in sorted(plain)))
+    if protected:
+        return Passed(f"{path}.age has a passphrase")
+    if plain:
+        return Passed(f"{path}: the stack starts by itself, and so does a copy of the whole disk")
+    if any(process.name == "vault" for process in target.processes):
+        return Failed(
+            f"{path} is gone, and vault cannot be started again", f"put the copy of it back: {path}, chmod 600"
+        )
+    return Skipped(f"{path} is not there, and nothing runs: systemd passes it at the start, or it is gone")
 
 
 @rule(
@@ -203,4 +237,4 @@ def _freqtrade_files(target: Target) -> Iterator[Path]:
         yield from (place / target.bot.config for place in target.places if (place / target.bot.config).is_file())
 
 
-RULES: Final = (files_private, leftovers, plain_config)
+RULES: Final = (files_private, unseal_key, leftovers, plain_config)

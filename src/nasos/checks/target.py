@@ -72,6 +72,8 @@ class Target:
     """How the role ``checker`` reaches Vault; None when there is no stack and no ``VAULT_ADDR``."""
     key_file: Path | None
     """The unseal key, when the seal is ``static`` and a stack exists."""
+    memory_key: Path | None = None
+    """Where it stands in memory when it is in plain text on no disk."""
     listen: str
     """Address of the edge."""
     hosts: tuple[str, ...]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nasos.cli.output import document, json_option, note, say
+from nasos.cli.passphrase import asked
 from nasos.cli.recorded import recorded
 from nasos.errors import EXIT_CLEAN, EXIT_FINDINGS, UsageError
 from nasos.files import read_private
@@ -27,6 +28,7 @@ from nasos.settings import Settings, load
 if TYPE_CHECKING:
     from nasos.stack.backup.encryption import Identities, Passphrase, Recipients
     from nasos.stack.backup.manifest import Manifest
+    from nasos.stack.seal.wrapping import Given
 
 
 class _Backup(click.Group):
@@ -54,7 +56,9 @@ def backup() -> None:
 
 _file = click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 _identity = click.option("--identity", type=click.Path(path_type=Path), metavar="FILE", help="The recipient's age key.")
-_key = click.option("--unseal-key", metavar="FILE", help='The unseal key; "-" asks for it (base64 or hex).')
+_key = click.option(
+    "--unseal-key", metavar="FILE", help='The unseal key, or unseal.key.age; "-" asks for it (base64 or hex).'
+)
 
 
 @backup.command()
@@ -75,7 +79,9 @@ def create(file: Path, recipients: tuple[str, ...], *, force: bool, as_json: boo
     if stream and (sys.stdout.isatty() or as_json):
         raise UsageError("a backup is not written to a terminal", "name a file, or pipe it: nasos backup - | ...")
     started = time.monotonic()
-    to: Passphrase | Recipients = Recipients(recipients) if recipients else Passphrase(_passphrase(twice=True))
+    to: Passphrase | Recipients = (
+        Recipients(recipients) if recipients else Passphrase(asked(twice=True, instead="or use --recipient"))
+    )
     if isinstance(to, Passphrase):
         to.require_strong()
     wanted = Request(to, _places(settings), None if stream else file.absolute(), force)
@@ -104,7 +110,7 @@ def verify(file: Path, identity: Path | None, unseal_key: str | None, *, as_json
 
     def accept(manifest: Manifest) -> None:
         if unseal_key and manifest.seal == "static":
-            manifest.require_key(_given_key(unseal_key))
+            manifest.require_key(_given_key(unseal_key).content)
 
     manifest = read(file, _opener(file, identity), accept, None)
     if as_json:
@@ -142,8 +148,8 @@ def restore(  # noqa: PLR0913  one argument per option
 ) -> int:
     """Bring a stack back from FILE. The stack must not run; the bot is not started.
 
-    Asked for: the passphrase (or --identity), and the unseal key, which is not in the backup. Exit code 1 when a
-    credential does not log in afterwards.
+    Asked for: the passphrase (or --identity), and the unseal key, which is not in the backup; its own passphrase, where
+    it has one. Exit code 1 when a credential does not log in afterwards.
     """
     from nasos.cli.stack import progress
     from nasos.stack.backup.restore import Request
@@ -209,42 +215,46 @@ def _opener(file: Path, identity: Path | None) -> Passphrase | Identities:
         raise UsageError(f"{file} was made to a recipient", "--identity FILE with that recipient's age key")
     if identity:
         return Identities(Secret(read_private(identity).decode(errors="replace")))
-    return Passphrase(_passphrase(twice=False))
+    return Passphrase(asked(instead="or use --recipient"))
 
 
-def _passphrase(*, twice: bool) -> Secret:
-    if sys.stdin.isatty():
-        return Secret(click.prompt("passphrase", hide_input=True, err=True, confirmation_prompt=twice))
-    line = sys.stdin.readline().rstrip("\r\n")
-    if not line:
-        raise UsageError("no passphrase was given", "type it, give it as the first line of stdin, or use --recipient")
-    return Secret(line)
-
-
-def _unseal_key(settings: Settings, manifest: Manifest, given: str | None) -> bytes:
+def _unseal_key(settings: Settings, manifest: Manifest, given: str | None) -> Given:
     """The given key; else this machine's own of that stack; else what the operator types."""
     if given is None:
         from nasos.errors import BackupRefused, FileRefused
         from nasos.stack.home import Home
+        from nasos.stack.seal.keys import wrapped
         from nasos.stack.users import Users
 
-        try:
-            path = Home(settings.home, Users.of_this_process()).key_path(settings, manifest.record)
-            own = read_private(path, owner=_vault_uid())
-            manifest.require_key(own)
-        except (FileRefused, BackupRefused):  # none here, or another one
-            return _given_key("-")
-        return own
+        path = Home(settings.home, Users.of_this_process()).key_path(settings, manifest.record)
+        for place in (path, wrapped(path)):
+            try:
+                own = _key_file(place)
+                manifest.require_key(own.content)
+            except (FileRefused, BackupRefused):  # none here, or another one
+                continue
+            return own
+        return _given_key("-")
     return _given_key(given)
 
 
-def _given_key(given: str) -> bytes:
-    if given == "-":
-        content = _typed("unseal key (base64 or hex)").encode()
-    else:
-        content = read_private(Path(given), owner=_vault_uid())
+def _given_key(given: str) -> Given:
+    return _spelled(_typed("unseal key (base64 or hex)").encode()) if given == "-" else _key_file(Path(given))
+
+
+def _key_file(path: Path) -> Given:
+    """A key file, also one under a passphrase."""
+    from nasos.stack.seal.wrapping import Given
+
+    content = read_private(path, owner=_vault_uid())
+    return Given.of(path.name, content, lambda: asked(f"passphrase of {path.name}")) or _spelled(content)
+
+
+def _spelled(content: bytes) -> Given:
+    from nasos.stack.seal.wrapping import Given
+
     if len(content) == 32:
-        return content
+        return Given(content)
     text = content.decode("ascii", "replace").strip()
     decoders: tuple[Callable[[str], bytes], ...] = (bytes.fromhex, lambda text: base64.b64decode(text, validate=True))
     for decode in decoders:
@@ -253,7 +263,7 @@ def _given_key(given: str) -> bytes:
         except (ValueError, binascii.Error):
             continue
         if len(key) == 32:
-            return key
+            return Given(key)
     raise UsageError("this is no unseal key: it has 32 bytes, or is their base64 or hex", "--unseal-key FILE")
 
 

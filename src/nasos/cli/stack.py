@@ -34,18 +34,24 @@ def up(
     yes: bool,  # noqa: FBT001
     as_json: bool,  # noqa: FBT001
 ) -> None:
-    """Start the stack, or whatever of it is not running; safe to repeat."""
+    """Start the stack, or whatever of it is not running; safe to repeat.
+
+    Where the unseal key has a passphrase it is asked for, or is the first line of standard input.
+    """
     from nasos.cli import consent
+    from nasos.cli.passphrase import asked
     from nasos.stack import boot
     from nasos.stack.sequence import up as bring_up
 
     started, settings = time.monotonic(), load()
     if at_boot is not None:
         boot.require_systemd()
+    if at_boot:
+        boot.require_unattended(settings)
     if not settings.bot.dry_run:
         consent.require(settings, settings.bot.name, yes=yes)
     with recorded(settings, "stack.up", "stack", only_failures=True):
-        stack = bring_up(settings, port, progress)
+        stack = bring_up(settings, port, progress, lambda: asked("passphrase of the unseal key"))
     if at_boot is not None:
         for text in boot.install(stack) if at_boot else boot.remove(stack):
             progress(text, 0.0)

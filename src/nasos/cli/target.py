@@ -39,6 +39,7 @@ def target(settings: Settings) -> Target:
         ports=_ports(record) if record else None,
         vault=_vault(settings),
         key_file=home.key_path(settings, record) if record and settings.vault.seal == "static" else None,
+        memory_key=home.memory_key(settings, record) if record and settings.vault.seal == "static" else None,
         listen=settings.stack.listen,
         hosts=settings.tls.hosts,
         bot=settings.bot,

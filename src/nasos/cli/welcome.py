@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nasos.stack.edge import user_interface
 from nasos.stack.embedded import Stack
+from nasos.stack.seal.keys import on_disk, wrapped
 
 
 def welcome(stack: Stack, seconds: float) -> str:
@@ -27,11 +28,17 @@ def welcome(stack: Stack, seconds: float) -> str:
         shamir = stack.settings.vault.seal == "shamir"
         worth = "it opens Vault after each start" if shamir else "it recovers Vault when all else is lost"
         lines += ["", f"  Move {recovery} off this machine now: {worth}."]
-    key = stack.home.key_path(stack.settings, stack.record)
+    return "\n".join([*lines, *_seal(stack)])
+
+
+def _seal(stack: Stack) -> list[str]:
+    key = on_disk(stack)
     if key.exists():
-        lines += [
+        return [
             "",
             f"  Vault unseals itself with {key}.",
-            '  Whoever copies the whole disk can do so too; [vault] seal = "shamir" asks a person instead.',
+            "  Whoever copies the whole disk can do so too; ./nasos vault seal-key protect asks a person instead.",
         ]
-    return "\n".join(lines)
+    if wrapped(key).exists():
+        return ["", "  The unseal key has a passphrase: it is in memory until ./nasos down or a reboot."]
+    return []

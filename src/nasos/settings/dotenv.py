@@ -17,6 +17,7 @@ ENVIRONMENT_KEYS: Final = {
     "NASOS_HOME": "state directory of the stack",
     "NASOS_PROJECT": "checkout that holds nasos.toml and .env; set by ./nasos",
     "NASOS_KEY_DIR": "directory of the unseal key, outside NASOS_HOME",
+    "NASOS_RUNTIME_DIR": "directory on a tmpfs for an unseal key that lies on no disk",
     "NASOS_PORT": "HTTPS port; the internal ports follow it",
     "NASOS_ALLOW_PLAIN_HTTP": "1 allows VAULT_ADDR over plain http on loopback",
     "VAULT_ADDR": "address of Vault or OpenBao",

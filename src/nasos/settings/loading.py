@@ -54,6 +54,12 @@ class Settings:
     cloudflare: CloudflareSettings
     vault_connection: VaultConnection | None
     """From ``VAULT_ADDR`` and its companions; None when ``VAULT_ADDR`` is not set."""
+    runtime_dir: Path | None = None
+    """Explicit directory, in memory, of unseal keys that lie on no disk."""
+    session_dir: Path | None = None
+    """What this user's session has in memory (``XDG_RUNTIME_DIR``)."""
+    credentials_dir: Path | None = None
+    """What systemd passed to this process (``CREDENTIALS_DIRECTORY``), unless ``key_dir`` says otherwise."""
 
     def bot_python(self) -> Path:
         """The interpreter of the bot's own virtual environment; not resolved: the link's place decides what it sees.
@@ -83,10 +89,11 @@ def load(environ: Mapping[str, str] | None = None, cwd: Path | None = None, *, f
     places = _places(cwd or Path.cwd(), project) if files else []
     values = _merged(environment, places)
     document = _document(places)
+    key_dir = _key_dir(values, document)
     return Settings(
         home=_home(values, project),
         project=project,
-        key_dir=_key_dir(values, document),
+        key_dir=key_dir,
         port=_port(values.get("NASOS_PORT")) or document.stack.port,
         stack=document.stack,
         vault=document.vault,
@@ -99,6 +106,10 @@ def load(environ: Mapping[str, str] | None = None, cwd: Path | None = None, *, f
             zone_id=(values.get("CLOUDFLARE_ZONE_ID") or "").strip() or None,
         ),
         vault_connection=connection(values),
+        runtime_dir=_directory(values.get("NASOS_RUNTIME_DIR")),
+        # Of this process, never of a file.
+        session_dir=_directory(environment.get("XDG_RUNTIME_DIR")),
+        credentials_dir=None if key_dir else _directory(environment.get("CREDENTIALS_DIRECTORY")),
     )
 
 
@@ -149,7 +160,10 @@ def _home(values: Mapping[str, str], project: Path | None) -> Path:
 
 
 def _key_dir(values: Mapping[str, str], document: Document) -> Path | None:
-    named = values.get("NASOS_KEY_DIR") or document.vault.key_dir
+    return _directory(values.get("NASOS_KEY_DIR") or document.vault.key_dir)
+
+
+def _directory(named: str | None) -> Path | None:
     return Path(named).expanduser().resolve() if named else None
 
 

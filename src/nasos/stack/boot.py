@@ -20,7 +20,10 @@ from nasos.errors import StackError
 from nasos.files import atomic_write
 from nasos.settings import Settings, child_environment
 from nasos.stack.embedded import Stack
-from nasos.stack.home import require_spellable
+from nasos.stack.home import Home, require_spellable
+from nasos.stack.seal.opening import protected
+from nasos.stack.supervisor import Supervisor
+from nasos.stack.users import Users
 
 RUNNING: Final = Path("/run/systemd/system")
 """Exists where systemd is what booted the machine (sd_booted(3))."""
@@ -43,6 +46,9 @@ _AS_ROOT: Final = """\
 ProtectSystem=strict
 ProtectHome=read-only
 ReadWritePaths={writable}
+RuntimeDirectory=nasos
+RuntimeDirectoryMode=0711
+RuntimeDirectoryPreserve=yes
 PrivateTmp=yes
 PrivateDevices=yes
 ProtectClock=yes
@@ -120,6 +126,21 @@ def require_systemd(running: Path = RUNNING) -> None:
         )
 
 
+def require_unattended(settings: Settings) -> None:
+    """Refuse where each start needs a person's passphrase, before anything is done.
+
+    Raises:
+        StackError: Says how to do without.
+    """
+    home = Home(settings.home, Users.of_this_process())
+    record = home.record()
+    if record and protected(Stack(settings, home, record, Supervisor(home))):
+        raise StackError(
+            "the unseal key has a passphrase, and at boot there is nobody to give it",
+            "./nasos vault seal-key unprotect, or let systemd keep the key: docs/vault.md",
+        )
+
+
 def install(stack: Stack, boot: Boot | None = None) -> list[str]:
     """Write and enable the unit; return what the operator still has to know.
 
@@ -187,6 +208,8 @@ def _environment(settings: Settings) -> list[str]:
         found.append(f"NASOS_PROJECT={settings.project}")
     if settings.key_dir:
         found.append(f"NASOS_KEY_DIR={settings.key_dir}")
+    if settings.runtime_dir:
+        found.append(f"NASOS_RUNTIME_DIR={settings.runtime_dir}")
     return found
 
 

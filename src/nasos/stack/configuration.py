@@ -22,7 +22,7 @@ from nasos.stack.certificates import issue
 from nasos.stack.embedded import Stack
 from nasos.stack.home import Home, require_own, require_spellable
 from nasos.stack.housekeeping.duties import audit_files, second_device
-from nasos.stack.seal import Keys, key_name, keys
+from nasos.stack.seal.keys import Keys, key_name, keys, on_disk
 from nasos.stack.users import Users
 from nasos.vault import VaultClient
 from nasos.vault.server import ServerConfig, make_unseal_key, render_config
@@ -69,7 +69,8 @@ def write_before_start(stack: Stack) -> None:
     _require_same_seal(home.root / "vault" / "config.hcl", home.root / "vault" / "data", settings.vault.seal)
     held = keys(stack)
     if held is not None:
-        home.prepare_key_directory(settings, stack.record)
+        if held.current.parent == on_disk(stack).parent:
+            home.prepare_key_directory(settings, stack.record)
         for path in (held.previous, held.current):
             if path is not None:
                 make_unseal_key(path, owner=users.uid("vault"))
@@ -78,10 +79,10 @@ def write_before_start(stack: Stack) -> None:
     write_vault_configuration(stack)
 
 
-def write_vault_configuration(stack: Stack) -> None:
-    """Vault's configuration, for the key files as they are now."""
+def write_vault_configuration(stack: Stack, held: Keys | None = None) -> None:
+    """Vault's configuration, for these key files; None: for those that there are."""
     owner = stack.home.users.uid("vault")
-    config = vault_config(stack, keys(stack))
+    config = vault_config(stack, held or keys(stack))
     private_directory(config.data_dir, owner)
     atomic_write(stack.home.root / "vault" / "config.hcl", render_config(config).encode(), owner=owner)
 

@@ -151,6 +151,10 @@ class Home:
             )
         return directory / "unseal.key"
 
+    def memory_key(self, settings: Settings, record: Record) -> Path:
+        """Where the unseal key stands, in memory, when it is in plain text on no disk."""
+        return (settings.runtime_dir or self.users.memory_directory(settings.session_dir)) / record.id / "unseal.key"
+
     def prepare_key_directory(self, settings: Settings, record: Record) -> Path:
         """Make the key's directory private to Vault; return the key's path.
 
@@ -183,7 +187,8 @@ def require_own(directory: Path, owner: int | None, name: str) -> None:
         return
     private = _private(directory, owner)
     others = {entry.name for entry in directory.iterdir()} - {name, f".{name}.new"}
-    if others and not (private and (directory / name).exists()):
+    ours = any((directory / each).exists() for each in (name, f"{name}.age"))
+    if others and not (private and ours):
         what = "the unseal key" if name == "unseal.key" else name
         raise StackError(
             f"{directory} holds other things ({min(others)}); {what} needs a directory of its own",

@@ -20,7 +20,9 @@ from nasos.stack.bootstrap import desired
 from nasos.stack.certificates import issue
 from nasos.stack.configuration import vault_config
 from nasos.stack.embedded import Stack
-from nasos.stack.seal import keys
+from nasos.stack.seal.keys import keys
+from nasos.stack.seal.opening import opened
+from nasos.stack.seal.wrapping import Ask
 from nasos.stack.stopped import place, stopped
 from nasos.vault.bootstrap import Desired, Files, Report, bootstrap
 from nasos.vault.client import VaultApi
@@ -56,8 +58,8 @@ def mend(  # noqa: PLR0913  server, what it should be, files, key shares, and wh
     return report
 
 
-def recover(stack: Stack, shares: GivenShares, tell: Tell) -> Report:
-    """The same for an embedded stack, running or not.
+def recover(stack: Stack, shares: GivenShares, tell: Tell, ask: Ask) -> Report:
+    """The same for an embedded stack, running or not; ``ask`` is used where its unseal key waits for a passphrase.
 
     Raises:
         StackError: Another command changes the stack, or a second server cannot be started.
@@ -67,7 +69,7 @@ def recover(stack: Stack, shares: GivenShares, tell: Tell) -> Report:
     wanted, files = desired(stack.settings, stack.home.users), Files.below(stack.home.root)
     with ExclusiveLock(stack.home.root / "up.lock", "nasos up or down"):
         issue(stack.home, stack.settings, now=datetime.now(UTC))
-        with stopped(stack, shares, tell):
+        with opened(stack, ask, tell), stopped(stack, shares, tell):
             config = replace(vault_config(stack, keys(stack)), root_from_shares=True)
             with aside(place(stack), config) as api:
                 return mend(api, wanted, files, shares, ours=True, ledger=stack.ledger(), tell=tell)

@@ -32,6 +32,10 @@ from nasos.stack.home import Home
 from nasos.stack.log import Log
 from nasos.stack.ports import require_free
 from nasos.stack.programs import STOP_ORDER, programs, wanted
+from nasos.stack.seal import memory
+from nasos.stack.seal.keys import keys
+from nasos.stack.seal.opening import make_ready
+from nasos.stack.seal.wrapping import Ask
 from nasos.stack.supervisor import Supervisor
 from nasos.stack.users import Users
 from nasos.stack.watch import Watch
@@ -46,8 +50,8 @@ Say = Callable[[str, float], None]
 """Told each finished step and its seconds."""
 
 
-def up(settings: Settings, port: int | None, say: Say) -> Stack:
-    """Bring the stack to life, or whatever of it is not running.
+def up(settings: Settings, port: int | None, say: Say, ask: Ask) -> Stack:
+    """Bring the stack to life, or whatever of it is not running; ``ask`` is used where the unseal key has a passphrase.
 
     Raises:
         AlreadyRunning: Another ``up`` or ``down`` is under way.
@@ -64,8 +68,10 @@ def up(settings: Settings, port: int | None, say: Say) -> Stack:
             say(f"created the services' users: {', '.join(made)}", 0.0)
         home.prepare(settings.bot.name)
         stack = _settled(settings, home, port)
+        make_ready(stack, ask, lambda text: say(text, 0.0))
         with step(say, "state directory, certificates and configuration"):
             write_before_start(stack)
+            memory.forget_unused(stack)
         _start_supervisor(stack, say)
         _bring_up(stack, say)
         stack.ledger().append("stack.up", stack.record.id, detail={"https": str(stack.ports.https)})
@@ -210,6 +216,7 @@ def down(settings: Settings, say: Say) -> None:
     with ExclusiveLock(stack.home.root / "up.lock", "nasos up or down"):
         if not stack.supervisor.running():
             ended = [f"{name} (left by a killed supervisor)" for name in stack.supervisor.end_orphans()]
+            memory.forget(stack)
             for text in ended or ["nothing was running"]:
                 say(text, 0.0)
             return
@@ -220,6 +227,8 @@ def down(settings: Settings, say: Say) -> None:
                     stack.supervisor.stop(name)
         with step(say, "supervisor"):
             stack.supervisor.shutdown()
+        if memory.forget(stack):
+            say("the unseal key is in memory no more", 0.0)
         stack.ledger().append("stack.down", stack.record.id)
 
 
@@ -234,6 +243,8 @@ def restart(settings: Settings, name: str, say: Say) -> None:
     if name not in wanted(settings):
         raise StackError(f"{name} is not part of this stack", f"it has: {', '.join(wanted(settings))}")
     with ExclusiveLock(stack.home.root / "up.lock", "nasos up or down"), step(say, f"{name} restarted"):
+        if name == "vault":
+            keys(stack)  # a Vault that could not start again is not stopped
         stack.supervisor.stop(name)
         stack.supervisor.launch(name)
         _wait(stack, name, stack.probes(stack.vault("operator"))[name])

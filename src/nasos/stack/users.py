@@ -45,6 +45,15 @@ class Users:
         config = os.path.expanduser("~/.config")  # noqa: PTH111  Path.home() raises where HOME is unset
         return Path(config) / "nasos"
 
+    def memory_directory(self, session: Path | None) -> Path:
+        """Parent of the directories of unseal keys in memory; ``session`` is the user's own place there, if he has one.
+
+        Root has the system's: sudo may leave another user's session in the environment.
+        """
+        if self.separate:
+            return Path("/run/nasos")
+        return (session or Path(f"/run/user/{os.geteuid()}")) / "nasos"
+
     def ensure(self) -> list[str]:
         """Create the missing system users; return their names.
 

@@ -192,6 +192,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         "profile": "operator/.profile",
     }
     files = {name: place / path for name, path in names.items()}
+    memory = Path(tempfile.mkdtemp(dir="/dev/shm"))
+    files["unseal key in memory"] = memory / "unseal.key"
     for path in files.values():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"# {PLANTED}\n")
@@ -202,6 +204,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         control.listen()
         yield Scene(files, process.pid, listener.getsockname()[1], control_path)
     shutil.rmtree(Path(control_path).parent)
+    shutil.rmtree(memory)
     process.kill()
     process.wait()
 

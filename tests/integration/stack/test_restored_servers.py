@@ -23,12 +23,14 @@ from nasos.secret import Secret
 from nasos.settings import AppRole, VaultSettings
 from nasos.stack.backup import encryption, restore
 from nasos.stack.backup.encryption import Identities, Recipients
+from nasos.stack.backup.key import place as place_key
 from nasos.stack.backup.manifest import Manifest
 from nasos.stack.backup.proof import MENDED
 from nasos.stack.backup.restore import Request as Wanted
 from nasos.stack.backup.restore import Restored
 from nasos.stack.backup.save import Request, save, unseal_key
 from nasos.stack.home import Home
+from nasos.stack.seal.wrapping import Given
 from nasos.vault.auth import AppRoleLogin
 from nasos.vault.client import VaultApi
 
@@ -49,7 +51,7 @@ class Made:
 
     def wanted(self, port: int, *, force: bool = False, key: bytes | None = None) -> Wanted:
         """A restore of it."""
-        return Wanted(self.file, self.by, lambda _: key or self.key, no_shares, {}, port, force)
+        return Wanted(self.file, self.by, lambda _: Given(key or self.key), no_shares, {}, port, force)
 
 
 def no_shares() -> NoReturn:
@@ -253,18 +255,10 @@ def test_a_key_of_another_time_is_kept_beside_the_right_one(made: Made, place: P
     assert settings.key_dir
     home = Home(settings.home, made.of.stack.home.users)
     path = home.key_path(settings, made.of.stack.record)
-    restore._place_key(settings, made_manifest(made), b"1" * 32, home.users, "then")
-    restore._place_key(settings, made_manifest(made), b"2" * 32, home.users, "now")
+    place_key(settings, made.of.stack.record, Given(b"1" * 32), home.users, "then")
+    place_key(settings, made.of.stack.record, Given(b"2" * 32), home.users, "now")
     assert path.read_bytes() == b"2" * 32
     assert path.with_name("unseal.key.before-now").read_bytes() == b"1" * 32
-
-
-def made_manifest(made: Made) -> Manifest:
-    """Only who it is matters here."""
-    return Manifest(
-        nasos="0", created=NOW, host="h", record=made.of.stack.record, seal="static", bot="nasos", vault="2",
-        postgres="17", parts=(),
-    )  # fmt: skip
 
 
 @pytest.mark.long

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from fixtures import stack_child
-from fixtures.stack_child import stack_of
+from fixtures.stack_child import nobody, stack_of
 from fixtures.vault import Server
 from nasos.errors import FileRefused, StackError, VaultSealed
 from nasos.ledger import read
@@ -24,8 +24,8 @@ from nasos.stack.aside import aside
 from nasos.stack.certificates import issue
 from nasos.stack.configuration import vault_config, write_before_start
 from nasos.stack.embedded import Stack
-from nasos.stack.seal import keys, next_key
-from nasos.stack.seal_rotation import rotate
+from nasos.stack.seal.keys import keys, next_key
+from nasos.stack.seal.rotation import rotate
 from nasos.stack.stopped import place
 from nasos.vault import system
 from nasos.vault.client import VaultApi
@@ -142,7 +142,7 @@ def test_a_new_key_takes_over_and_the_old_one_is_worthless(stack: Stack) -> None
     key = key_of(stack)
     old = key.read_bytes()
     told: list[str] = []
-    assert rotate(stack, told.append) == key
+    assert rotate(stack, told.append, nobody) == key
     assert told == [
         "the data is under a new key",
         "the new key alone opens it",
@@ -160,7 +160,7 @@ def test_a_new_key_takes_over_and_the_old_one_is_worthless(stack: Stack) -> None
         system.wait_active(api, 3.0)
     assert [event.event for event in read(stack.home.ledger)][-1] == "vault.seal-key"
     # And once more: names are derived, so nothing has to be remembered from one time to the next.
-    rotate(stack, told.append)
+    rotate(stack, told.append, nobody)
     assert opens(stack)
 
 
@@ -172,7 +172,7 @@ def test_a_vault_from_before_names_were_derived_goes_over(tmp_path: Path) -> Non
     write_before_start(stack)
     assert '_key_id = "1"' in config.read_text()
     assert opens(stack)
-    rotate(stack, lambda _text: None)
+    rotate(stack, lambda _text: None, nobody)
     write_before_start(stack)
     assert '_key_id = "1"' not in config.read_text()
     assert opens(stack)
@@ -202,11 +202,11 @@ def test_killed_at_each_step_the_vault_opens(stack: Stack, step: int) -> None:
             raise Killed
 
     with pytest.raises(Killed):
-        rotate(stack, tell)
+        rotate(stack, tell, nobody)
     assert next_key(key_of(stack)).exists()
     write_before_start(stack)  # what nasos up does next
     assert opens(stack)
-    rotate(stack, lambda _text: None)
+    rotate(stack, lambda _text: None, nobody)
     assert not next_key(key_of(stack)).exists()
     assert opens(stack)
 
@@ -224,7 +224,7 @@ def test_killed_at_any_moment_the_vault_opens(stack: Stack, seed: int) -> None:
             process.wait()
         write_before_start(stack)
         assert opens(stack)
-    rotate(stack, lambda _text: None)
+    rotate(stack, lambda _text: None, nobody)
     assert not next_key(key_of(stack)).exists()
     assert opens(stack)
 

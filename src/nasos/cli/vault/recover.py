@@ -7,6 +7,7 @@ from contextlib import closing
 import click
 
 from nasos.cli.output import note, say
+from nasos.cli.passphrase import asked
 from nasos.cli.vault.shares import asked_shares
 from nasos.cli.vault.target import Target
 from nasos.stack.embedded import Stack
@@ -20,7 +21,7 @@ def recover() -> None:
     """Make a new operator credential, and all others that are missing, with the recovery key (or key shares).
 
     They are asked for without echo, or read one per line from standard input. Vault restarts; the bot trades on.
-    Ended half-way, run it again.
+    Where the stack is down and its unseal key has a passphrase, that is asked for first. Ended half-way, run it again.
     """
     target, shares = Target.configured(), GivenShares(asked_shares())
     ledger = target.prepare()
@@ -30,7 +31,7 @@ def recover() -> None:
 
     if target.settings.vault_connection is None:
         stack = Stack.existing(target.settings)
-        report = recover_stack(stack, shares, tell)
+        report = recover_stack(stack, shares, tell, lambda: asked("passphrase of the unseal key"))
     else:
         with closing(target.api()) as api:
             report = mend(api, target.desired, target.files, shares, ours=False, ledger=ledger, tell=tell)

@@ -10,6 +10,7 @@
 ``newest``      when the last one was made
 ``staging``     a state directory beside the real one, until it takes its place
 ``restore``     from a file to a stack
+``key``         the unseal key of a restore
 ``proof``       every credential logs in, or is mended, or is named
 ==============  =========================================================================
 """

@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Final
 
 from nasos.errors import BackupRefused, Error, FileRefused, VaultSealed
-from nasos.files import ExclusiveLock, atomic_write, private_directory, read_private
+from nasos.files import ExclusiveLock, atomic_write, private_directory
 from nasos.secret import Secret
 from nasos.settings import Settings, parse_document
 from nasos.stack import health, postgres
-from nasos.stack.backup import archive, database, files, proof
+from nasos.stack.backup import archive, database, files, key, proof
 from nasos.stack.backup.encryption import Identities, Passphrase
 from nasos.stack.backup.manifest import PROJECT, SNAPSHOT, WAY_BACK, Manifest
 from nasos.stack.backup.proof import Proof
@@ -38,6 +38,7 @@ from nasos.stack.home import Home
 from nasos.stack.log import Log
 from nasos.stack.ports import require_free
 from nasos.stack.programs import programs
+from nasos.stack.seal.wrapping import Given
 from nasos.stack.sequence import step
 from nasos.stack.supervisor import Supervisor
 from nasos.stack.users import Users
@@ -61,7 +62,7 @@ class Request:
 
     file: Path
     by: Passphrase | Identities
-    unseal_key: Callable[[Manifest], bytes]
+    unseal_key: Callable[[Manifest], Given]
     """Asked for once the backup has been opened, where nobody unseals by hand."""
     shares: Callable[[], Iterable[Secret]]
     """Key shares, where people unseal."""
@@ -100,24 +101,25 @@ def restore(settings: Settings, wanted: Request, say: Say, *, now: datetime) -> 
         if existed:
             held.enter_context(ExclusiveLock(old.root / "up.lock", "nasos up, down or restore"))
             require_idle(old)
-        keys: list[bytes] = []
+        keys: list[Given] = []
 
         def accept(manifest: Manifest) -> None:
             _require_fitting(manifest, old, wanted)
             if manifest.seal == "static":
                 keys.append(wanted.unseal_key(manifest))
-                manifest.require_key(keys[0])
+                manifest.require_key(keys[0].content)
 
         with step(say, "backup decrypted, every digest right"):
             private_directory(staging.parts)
             manifest = archive.read(wanted.file, wanted.by, accept, staging.parts)
         users.ensure()
         restored = _configured(settings, staging, manifest, wanted)
-        stack = _built(restored, staging, manifest, keys, wanted)
+        place = held.enter_context(key.room(restored, staging, manifest.record, keys))
+        stack = _built(replace(restored, key_dir=place), staging, manifest, keys, wanted)
         proofs = _running(stack, staging, manifest, wanted, say)
         final = replace(restored, home=settings.home)
         if keys:
-            _place_key(final, manifest, keys[0], users, stamp)
+            key.place(final, manifest.record, keys[0], users, stamp)
         placed = _place_configuration(staging, manifest, wanted, stamp)
         stack.ledger().append("backup.restore", manifest.record.id, detail=_detail(manifest, proofs), now=now)
         aside = staging.take_over(stamp, existed=existed)
@@ -184,17 +186,17 @@ def _configured(settings: Settings, staging: Staging, manifest: Manifest, wanted
     return settings
 
 
-def _built(settings: Settings, staging: Staging, manifest: Manifest, keys: list[bytes], wanted: Request) -> Stack:
+def _built(settings: Settings, staging: Staging, manifest: Manifest, keys: list[Given], wanted: Request) -> Stack:
     """The state directory with everything but what the servers hold."""
     home = Home(staging.home, staging.users)
     home.prepare(manifest.bot)
     files.put_back(staging.parts, manifest.parts, home.root, lambda: staging.users.uid("bot"))
-    own = replace(settings, home=staging.home, key_dir=staging.key_directory)
+    own = replace(settings, home=staging.home)
     record = home.settle(own, wanted.port)
     stack = Stack(own, home, record, Supervisor(home))
     if keys:
         path = home.prepare_key_directory(own, record)
-        atomic_write(path, keys[0], owner=staging.users.uid("vault"))
+        atomic_write(path, keys[0].content, owner=staging.users.uid("vault"))
     write_before_start(stack)
     config = home.root / "vault" / "config.hcl"
     text = _audited_to_log(config.read_text())
@@ -263,17 +265,6 @@ def _fill_database(stack: Stack, vault: VaultClient, parts: Path, manifest: Mani
     same = database.restore(stack.database, admin, parts, manifest.parts)
     mended = [] if same else [Proof(f"PostgreSQL role {admin.username}", True, proof.MENDED)]
     return [*mended, *proof.mend_database(stack, vault, admin)]
-
-
-def _place_key(settings: Settings, manifest: Manifest, key: bytes, users: Users, stamp: str) -> None:
-    """The unseal key where the restored stack looks for it; another one there is kept beside it."""
-    home = Home(settings.home, users)
-    path, owner = home.prepare_key_directory(settings, manifest.record), users.uid("vault")
-    if path.exists():
-        if read_private(path, owner=owner) == key:
-            return
-        path.rename(path.with_name(f"{path.name}.before-{stamp}"))
-    atomic_write(path, key, owner=owner)
 
 
 def _place_configuration(staging: Staging, manifest: Manifest, wanted: Request, stamp: str) -> dict[str, Path]:

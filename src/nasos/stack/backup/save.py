@@ -30,7 +30,7 @@ from nasos.stack.backup.encryption import Passphrase, Recipients, Sink
 from nasos.stack.backup.manifest import SNAPSHOT, WAY_BACK, Manifest, Part
 from nasos.stack.backup.newest import Newest
 from nasos.stack.embedded import Stack
-from nasos.stack.seal import keys
+from nasos.stack.seal.keys import keys
 from nasos.vault import snapshot, system
 from nasos.vault.auth import AppRoleLogin
 from nasos.vault.client import VaultApi

@@ -23,8 +23,10 @@ from nasos.errors import RotationError, VaultRefused
 from nasos.files import ExclusiveLock
 from nasos.rotation.procedure import Procedure
 from nasos.rotation.rotator import Fence
+from nasos.secret import Secret
 from nasos.stack.bootstrap import desired
 from nasos.stack.embedded import Stack
+from nasos.stack.seal.keys import wrapped
 from nasos.vault import VaultClient
 from nasos.vault.bootstrap import Files
 from nasos.vault.client import VaultApi
@@ -141,13 +143,19 @@ class SealKey:
     def since(self) -> datetime | None:
         """See `Procedure.since`: the file's own time; a copy has its own, so that this is a lower bound of its age."""
         path = self.stack.home.key_path(self.stack.settings, self.stack.record)
-        return datetime.fromtimestamp(path.stat().st_mtime, UTC) if path.exists() else None
+        found = next((each for each in (path, wrapped(path)) if each.exists()), None)
+        return datetime.fromtimestamp(found.stat().st_mtime, UTC) if found else None
 
     def run(self, fence: Fence) -> Sequence[str]:
         """See `Procedure.run`."""
-        from nasos.stack.seal_rotation import rotate
+        from nasos.stack.seal.rotation import rotate
 
         fence()
         said: list[str] = []
-        path = rotate(self.stack, said.append)
+        path = rotate(self.stack, said.append, _nobody)
         return [*said, f"copy {path} to where you keep the copy of the old one"]
+
+
+def _nobody() -> Secret:
+    """Nothing was stopped yet where this is asked."""
+    raise RotationError("the unseal key has a passphrase, which a person has to give", "nasos vault seal-key rotate")
