@@ -88,6 +88,7 @@ MAP: Final = (
     Listed("run/*", 0o700, "*"),
     Listed("run/housekeeping/state.json", 0o600),
     Listed("run/watcher/state.json", 0o600),
+    Listed("run/rotator/state.json", 0o600),
     Listed("run/housekeeping/ballast", 0o600),
     Listed("log", 0o700),
     Listed("log/*.log*", 0o600),

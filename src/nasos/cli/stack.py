@@ -13,7 +13,7 @@ from nasos.cli.recorded import recorded
 from nasos.errors import EXIT_CLEAN, EXIT_FINDINGS, UsageError
 from nasos.settings import load
 
-PROGRAMS: Final = ("vault", "exchange", "postgres", "bot", "nginx", "housekeeping", "watcher", "supervisord")
+PROGRAMS: Final = ("vault", "exchange", "postgres", "bot", "nginx", "housekeeping", "watcher", "rotator", "supervisord")
 
 
 def progress(text: str, seconds: float) -> None:

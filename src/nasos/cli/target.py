@@ -21,7 +21,7 @@ from nasos.stack.recorded import recorded_pid
 from nasos.stack.users import SERVICES, Users
 from nasos.stack.watcher import state as watching
 
-PROGRAMS: Final = ("vault", "postgres", "exchange", "bot", "nginx", "housekeeping", "watcher", "supervisord")
+PROGRAMS: Final = ("vault", "postgres", "exchange", "bot", "nginx", "housekeeping", "watcher", "rotator", "supervisord")
 MOUNTS: Final = Path("/proc/self/mounts")
 LASTING: Final = ("ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "bcachefs")
 """File systems that keep what is written, and on which a log may grow."""

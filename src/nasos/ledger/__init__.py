@@ -13,7 +13,7 @@ from __future__ import annotations
 from nasos.ledger.append import Ledger
 from nasos.ledger.chain import Damage, Examination, Kind, Remembered
 from nasos.ledger.event import ACCEPTED, DAMAGED, GENESIS, START, Event, Head, Outcome
-from nasos.ledger.read import read, verify
+from nasos.ledger.read import named, read, verify
 
 __all__ = [
     "ACCEPTED",
@@ -28,6 +28,7 @@ __all__ = [
     "Ledger",
     "Outcome",
     "Remembered",
+    "named",
     "read",
     "verify",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from nasos.errors import FileRefused, LedgerError
@@ -45,6 +46,25 @@ def read(path: Path, remembered: Sequence[Remembered] = ()) -> list[Event]:
             return [event for line in taken.lines() if (event := decode(line.raw)) is not None]
         except OSError as error:
             raise _unreadable(path, error) from None
+
+
+def named(path: Path, prefix: str, *, recent: bool = False) -> list[Event]:
+    """Events whose name begins so, in order; the chain is not judged. ``recent``: the two newest files are enough.
+
+    Raises:
+        LedgerError: A file cannot be read, or a compressed part is damaged.
+    """
+    mark = f'"event":"{prefix}'.encode()
+    with snapshot(path) as taken:
+        wanted = replace(taken, closed=taken.closed[-1:]) if recent else taken
+        try:
+            # Most lines are others': they need not be understood.
+            events = [decode(line.raw) for line in wanted.lines() if mark in line.raw]
+        except FileRefused as damaged:
+            raise LedgerError(damaged.message, "nasos ledger verify") from None
+        except OSError as error:
+            raise _unreadable(path, error) from None
+    return [event for event in events if event is not None and event.event.startswith(prefix)]
 
 
 def _unreadable(path: Path, error: OSError) -> LedgerError:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol, TypeAlias
 
 from nasos.rotation.journal import Fields
@@ -87,6 +88,8 @@ class Part:
     name: str
     """Its path below ``nasos/``."""
     rotator: Rotator
+    fields: tuple[str, ...] = ()
+    """Which of its fields are replaced; empty: all of them. What they hold since when is the unit's age."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +101,5 @@ class Unit:
     consumers: tuple[Consumer, ...] = ()
     overlap: float = 60.0
     """Seconds within which the consumers must be seen with the new one."""
+    since: Callable[[], datetime | None] | None = None
+    """Since when the present value stands, where the versions in Vault do not tell."""

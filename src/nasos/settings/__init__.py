@@ -6,6 +6,7 @@ secret must be private. No default credential exists. Callers are handed slices,
 
 ==============  =====================================================================
 ``toml``        the tables of ``nasos.toml``
+``schedule``    ``[rotation.schedule]``: time spans and parts of the day
 ``dotenv``      ``.env`` and the names that it may hold
 ``connection``  how to reach one Vault
 ``loading``     all of it together, and what of it a child gets

@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from nasos.errors import NameRefused, SettingsError
+from nasos.settings.schedule import Times, require_sound
 
 DEFAULT_PORT: Final = 8443
 
@@ -139,12 +140,16 @@ class OwnSecret(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 class RotationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """``[rotation]``: how old a secret may get."""
+    """``[rotation]``: how old a secret may get, and when it is replaced."""
 
     api_key_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 90
     """Age at which an exchange API key should be replaced, by a person."""
     secrets: dict[SecretName, OwnSecret] = {}
     """Secrets of the user's own that rotate, by name."""
+    service: bool = True
+    """The stack rotates by its timetable; ``false`` leaves that to cron or a timer of systemd's."""
+    schedule: dict[str, Times] = {}
+    """Name or pattern of a secret -> what is not as by default."""
 
     @property
     def asked(self) -> tuple[str, ...]:
@@ -187,13 +192,23 @@ def parse_document(path: Path) -> Document:
         raise SettingsError(f"{path} holds a number or a nesting beyond all bounds", f"edit {path}") from None
     _refuse_unknown(raw, path)
     try:
-        return msgspec.convert(raw, Document)
+        document = msgspec.convert(raw, Document)
     except msgspec.ValidationError as error:
         reason = re.sub(r" matching regex .* - at ", " of the allowed characters - at ", str(error), flags=re.DOTALL)
         reason = reason.replace("`", '"').replace('"$.', '"')
         if "secrets[...]" in reason:
             reason = reason.replace("secrets[...]", f"secrets.{_wrong_secret(raw)}")
         raise SettingsError(f"{path}: {reason[:1].lower()}{reason[1:]}", "see docs/settings.md") from None
+    for name, entry in document.rotation.schedule.items():
+        _require_sound(name, entry, path)
+    return document
+
+
+def _require_sound(name: str, entry: Times, path: Path) -> None:
+    try:
+        require_sound(name, entry)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error.message}", error.hint) from None
 
 
 def _wrong_secret(raw: dict[str, object]) -> str:
@@ -219,6 +234,16 @@ def _refuse_unknown(raw: dict[str, object], path: Path) -> None:
         for key in content:
             if key not in known[table]:
                 raise _unknown(f"{table}.{key}", key, known[table], path)
+    _refuse_unknown_times(raw, path)
+
+
+def _refuse_unknown_times(raw: dict[str, object], path: Path) -> None:
+    rotation = raw.get("rotation")
+    schedule = rotation.get("schedule") if isinstance(rotation, dict) else None
+    for name, entry in schedule.items() if isinstance(schedule, dict) else ():
+        for key in entry if isinstance(entry, dict) else ():
+            if key not in Times.__struct_fields__:
+                raise _unknown(f'rotation.schedule."{name}".{key}', key, Times.__struct_fields__, path)
 
 
 def _unknown(shown: str, name: str, known: tuple[str, ...], path: Path) -> SettingsError:

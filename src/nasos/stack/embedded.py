@@ -20,6 +20,7 @@ from nasos.stack.housekeeping.report import disks as disk_status
 from nasos.stack.ports import Ports
 from nasos.stack.programs import wanted
 from nasos.stack.recorded import recorded_pid
+from nasos.stack.rotator.report import proven as looking
 from nasos.stack.supervisor import ProgramState, Supervisor
 from nasos.stack.users import Users
 from nasos.stack.watcher.report import proven as watching
@@ -113,6 +114,7 @@ class Stack:
         }
         known["housekeeping"] = lambda: proven(self.home.run("housekeeping"))
         known["watcher"] = lambda: watching(self.home.run("watcher"))
+        known["rotator"] = lambda: looking(self.home.run("rotator"))
         return {program: known[program] for program in wanted(self.settings)}
 
     def _with_its_disk(self, probe: health.Probe) -> health.Probe:

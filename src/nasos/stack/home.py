@@ -115,7 +115,17 @@ class Home:
         for name in ("primary", "second"):
             private_directory(self.root / "audit" / name, self.users.uid("vault"))
         private_directory(self.bot(bot), self.users.uid("bot"))
-        for program in ("vault", "postgres", "exchange", "bot", "nginx", "housekeeping", "watcher", "supervisord"):
+        for program in (
+            "vault",
+            "postgres",
+            "exchange",
+            "bot",
+            "nginx",
+            "housekeeping",
+            "watcher",
+            "rotator",
+            "supervisord",
+        ):
             private_directory(self.run(program), self.users.uid(program))
 
     def settle(self, settings: Settings, port: int | None) -> Record:

@@ -46,7 +46,8 @@ def require_free(ports: Ports, listen: str, programs: Iterable[str]) -> None:
     Raises:
         PortTaken: Something listens where a program of ours must.
     """
-    names = ["https" if name == "nginx" else name for name in programs if name not in {"housekeeping", "watcher"}]
+    silent = {"housekeeping", "watcher", "rotator"}
+    names = ["https" if name == "nginx" else name for name in programs if name not in silent]
     for name in (*names, "vault_cluster"):
         address = listen if name == "https" else "127.0.0.1"
         port: int = getattr(ports, name)

@@ -16,11 +16,12 @@ from nasos.settings import Settings
 from nasos.stack.home import Home
 from nasos.stack.housekeeping.duties import duties
 from nasos.stack.ports import Ports
+from nasos.stack.rotator.duties import SECONDS, Duties
 from nasos.stack.supervisor import Program
 from nasos.stack.verified import command
 
-ORDER: Final = ("vault", "exchange", "postgres", "bot", "nginx", "housekeeping", "watcher")
-STOP_ORDER: Final = ("nginx", "bot", "exchange", "postgres", "vault", "housekeeping", "watcher")
+ORDER: Final = ("vault", "exchange", "postgres", "bot", "nginx", "housekeeping", "watcher", "rotator")
+STOP_ORDER: Final = ("rotator", "nginx", "bot", "exchange", "postgres", "vault", "housekeeping", "watcher")
 
 
 def programs(home: Home, settings: Settings, ports: Ports) -> list[Program]:
@@ -33,6 +34,7 @@ def programs(home: Home, settings: Settings, ports: Ports) -> list[Program]:
         "nginx": _nginx(home),
         "housekeeping": _housekeeping(home, settings),
         "watcher": _watcher(home),
+        "rotator": _rotator(settings),
     }
     return [_at_home(known[name], home.run(name)) for name in ORDER if name in wanted(settings)]
 
@@ -44,7 +46,8 @@ def _at_home(program: Program, directory: Path) -> Program:
 
 def wanted(settings: Settings) -> tuple[str, ...]:
     """Names of the programs that this configuration needs."""
-    return tuple(name for name in ORDER if name != "exchange" or settings.bot.exchange == "demo")
+    asked = {"exchange": settings.bot.exchange == "demo", "rotator": settings.rotation.service}
+    return tuple(name for name in ORDER if asked.get(name, True))
 
 
 def _vault(home: Home) -> Program:
@@ -120,4 +123,15 @@ def _watcher(home: Home) -> Program:
         [sys.executable, "-m", "nasos.stack.watcher"],
         listener=True,
         environment={"NASOS_HOME": str(home.root)},
+    )
+
+
+def _rotator(settings: Settings) -> Program:
+    # No user of its own: it records in the operator's ledger. What waits is a shell, what looks is confined.
+    loop, look = Path(__file__).parent / "rotator" / "loop.sh", "nasos.stack.rotator"
+    return Program(
+        "rotator",
+        ["/bin/sh", str(loop), str(SECONDS), sys.executable, "-m", look, Duties.of(settings).encode()],
+        # A rotation that was begun is finished; killed it would be resumed.
+        stop_seconds=90,
     )

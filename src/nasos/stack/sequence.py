@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -43,7 +43,7 @@ from nasos.vault import VaultClient
 from nasos.vault.client import VaultApi
 
 START_SECONDS: Final = {"vault": 30.0, "exchange": 15.0, "postgres": 30.0, "bot": 90.0, "nginx": 15.0,
-                        "housekeeping": 15.0, "watcher": 15.0}  # fmt: skip
+                        "housekeeping": 15.0, "watcher": 15.0, "rotator": 60.0}  # fmt: skip
 """How long each may take to be healthy: ten times what was measured on a busy two-core machine."""
 
 Say = Callable[[str, float], None]
@@ -128,7 +128,8 @@ def _bring_up(stack: Stack, say: Say) -> None:
         _wait(stack, "bot", probes["bot"])
     with step(say, "nginx: HTTPS request proven"):
         _wait(stack, "nginx", probes["nginx"])
-        for name in {"housekeeping", "watcher"} & set(stack.supervisor.states()):
+        _launch_rotator(stack, names, say)
+        for name in {"housekeeping", "watcher", "rotator"} & set(stack.supervisor.states()) & set(names):
             _wait(stack, name, probes[name])
 
 
@@ -137,6 +138,13 @@ def _launch_new(stack: Stack, name: str, say: Say) -> None:
         stack.supervisor.launch(name)
     else:  # started by an earlier release
         say(f"! {name} is new: it starts with ./nasos down, then ./nasos up", 0.0)
+
+
+def _launch_rotator(stack: Stack, names: Sequence[str], say: Say) -> None:
+    if "rotator" in names:
+        _launch_new(stack, "rotator", say)
+    elif "rotator" in stack.supervisor.states():  # switched off since
+        stack.supervisor.stop("rotator")
 
 
 def _launch_bot(stack: Stack, probe: health.Probe, say: Say) -> None:

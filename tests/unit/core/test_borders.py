@@ -23,6 +23,7 @@ MAY_PRINT = {
     "stack/keeper.py": "stands in for the program that it keeps: passes its exit code on",
     "stack/demo_exchange/__main__.py": "a program of its own that supervisord starts",
     "stack/verified.py": "becomes the program that it verified, or says why not",
+    "stack/rotator/__main__.py": "a program of its own that supervisord starts",
     "stack/housekeeping/__main__.py": "a program of its own that supervisord starts",
 }
 # path -> why it may look at os.environ although it is not settings/loading.py

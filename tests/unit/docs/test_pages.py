@@ -206,6 +206,7 @@ def test_every_file_with_a_secret_is_listed_with_its_mode() -> None:
         "ledger/events*",
         "run/bot/events*",
         "run/watcher/state.json",
+        "run/rotator/state.json",
     }
     without_secret |= {"audit/*/audit.log-*", "run/housekeeping/state.json", "run/housekeeping/ballast"}
     without_secret |= {"backup.json", "import/*/journal.json"}

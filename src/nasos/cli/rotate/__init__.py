@@ -1,14 +1,16 @@
 """``nasos rotate``: the flags of the user's document, and what stands behind them.
 
-``flags`` is what the document names, ``units`` works on one secret by name; ``context`` builds what both work with.
+``flags`` is what the document names, ``units`` works on one secret by name, ``timetable`` on
+what is due; ``context`` builds what both work with.
 """
 
 from __future__ import annotations
 
 from nasos.cli.rotate.flags import rotate
+from nasos.cli.rotate.timetable import due, schedule
 from nasos.cli.rotate.units import list_, now, resume, rollback
 
 __all__ = ["rotate"]
 
-for _command in (now, rollback, resume, list_):
+for _command in (now, rollback, resume, list_, schedule, due):
     rotate.add_command(_command)

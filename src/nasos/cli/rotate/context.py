@@ -6,17 +6,13 @@ that was taken back needs somebody's attention, and is exit code 1.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nasos.cli import output
 from nasos.errors import EXIT_CLEAN, EXIT_FINDINGS
-from nasos.ledger import Ledger, Outcome
 from nasos.settings import Settings
 
 if TYPE_CHECKING:
@@ -48,14 +44,10 @@ def rotating(settings: Settings) -> Iterator[Rotating]:
     """
     from nasos.stack.embedded import Stack
     from nasos.stack.rotation import engine
+    from nasos.stack.rotation.record import recorder
 
     stack = Stack.existing(settings)
-    ledger, log = Ledger(stack.home.ledger, "rotator"), stack.home.log / "rotate.log"
-
-    def tell(event: str, target: str, outcome: Outcome, detail: Mapping[str, str]) -> None:
-        ledger.append(event, target, outcome, detail)
-        _log(log, f"{event} {target} {outcome} {' '.join(f'{key}={value!r}' for key, value in detail.items())}")
-
+    tell = recorder(stack.home)
     with stack.vault("rotator") as vault:
         yield Rotating(stack, vault, engine(stack, vault, tell, wait=WAIT), tell)
 
@@ -67,12 +59,3 @@ def ended(result: Result) -> int:
         return EXIT_CLEAN
     output.say(f"✗ {result.unit} {result.end}: {result.failure}")
     return EXIT_FINDINGS
-
-
-def _log(path: Path, text: str) -> None:
-    stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(fd, f"{stamp} {text}\n".encode())
-    finally:
-        os.close(fd)

@@ -18,7 +18,7 @@ from nasos.settings import Settings
 from nasos.stack.home import Home
 
 MB: Final = 1 << 20
-PROGRAMS: Final = ("vault", "postgres", "exchange", "bot", "nginx", "housekeeping", "watcher", "supervisord")
+PROGRAMS: Final = ("vault", "postgres", "exchange", "bot", "nginx", "housekeeping", "watcher", "rotator", "supervisord")
 """Those whose output supervisord writes down."""
 
 

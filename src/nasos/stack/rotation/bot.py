@@ -87,7 +87,7 @@ def units(stack: Stack, vault: VaultClient) -> dict[str, Unit]:
         return all(probe(api, current) for probe in _PROBES.values())
 
     def of_bot(name: str, fields: tuple[str, ...]) -> Unit:
-        part = Part(f"{bot}/api", BotFields(fields, accepts=accepted))
+        part = Part(f"{bot}/api", BotFields(fields, accepts=accepted), fields)
         return Unit(f"{bot}/{name}", (part,), (Bot(stack, "api", on_api),), OVERLAP)
 
     return {

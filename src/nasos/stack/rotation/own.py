@@ -55,7 +55,8 @@ def units(stack: Stack, vault: VaultClient) -> dict[str, Unit]:
 def _unit(stack: Stack, vault: VaultClient, name: str, own: OwnSecret) -> Unit:
     overlaps = own.rotator in {"postgres-alternating", "command"} and own.overlap > 0
     readers = (Readers(own.overlap),) if overlaps else ()
-    return Unit(name, (Part(name, _rotator(stack, vault, name, own)),), readers, own.overlap + SPARE)
+    part = Part(name, _rotator(stack, vault, name, own), own.fields if own.rotator == "random" else ())
+    return Unit(name, (part,), readers, own.overlap + SPARE)
 
 
 def _rotator(stack: Stack, vault: VaultClient, name: str, own: OwnSecret) -> Rotator:

@@ -6,19 +6,15 @@ path "kv/data/nasos/bots/+/api" {
 path "kv/data/nasos/bots/+/db" {
   capabilities = ["create", "read", "update"]
 }
-path "kv/metadata/nasos/bots/*" {
-  capabilities = ["read", "list"]
-}
 path "kv/data/nasos/postgres/*" {
   capabilities = ["create", "read", "update"]
-}
-path "kv/metadata/nasos/postgres/*" {
-  capabilities = ["read", "list"]
 }
 path "kv/data/nasos/gateway/*" {
   capabilities = ["create", "read", "update"]
 }
-path "kv/metadata/nasos/gateway/*" {
+
+# How old every secret is, for the timetable; no value.
+path "kv/metadata/nasos/*" {
   capabilities = ["read", "list"]
 }
 

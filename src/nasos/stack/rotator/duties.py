@@ -1,0 +1,52 @@
+"""What the rotator is told: where the stack is, and its settings; made by ``nasos up``, handed over as one argument.
+
+Rules: no secret in it; ``nasos.toml`` may lie where the program may not look, and is not read again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from nasos.settings import BotSettings, RotationSettings, Settings, TlsSettings, VaultSettings, load
+
+SECONDS: Final = 300
+"""From one look to the next."""
+
+
+class Duties(msgspec.Struct, frozen=True, kw_only=True):
+    """All of it."""
+
+    home: Path
+    key_dir: Path | None
+    vault: VaultSettings
+    tls: TlsSettings
+    bot: BotSettings
+    rotation: RotationSettings
+
+    @classmethod
+    def of(cls, settings: Settings) -> Duties:
+        """What these settings say."""
+        return cls(
+            home=settings.home, key_dir=settings.key_dir, vault=settings.vault, tls=settings.tls, bot=settings.bot,
+            rotation=settings.rotation,
+        )  # fmt: skip
+
+    def encode(self) -> str:
+        """As an argument of the program."""
+        return msgspec.json.encode(self, enc_hook=str).decode()
+
+    @classmethod
+    def decode(cls, text: str) -> Duties:
+        """What `encode` made."""
+        return msgspec.json.decode(text, type=cls, dec_hook=lambda kind, value: kind(value))
+
+    def settings(self) -> Settings:
+        """The settings of that time; nothing is read from files or the operator's environment."""
+        return replace(
+            load({}, files=False), home=self.home, key_dir=self.key_dir, vault=self.vault, tls=self.tls, bot=self.bot,
+            rotation=self.rotation,
+        )  # fmt: skip
