@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import configparser
+import json
+import os
+import shlex
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from fixtures.stack import Walk
+from nasos.bot.sandbox import supported
 
 Settings = Callable[[str], None]
 
@@ -75,3 +81,50 @@ def test_a_mistyped_timetable_is_refused_with_what_to_type(bot: Walk, schedule: 
     assert done.returncode != 0
     assert 'every is "monthly", not a number with m, h, d or w' in done.stderr
     assert 'nasos: hint: every = "30d"' in done.stderr
+
+
+def duties(bot: Walk, **schedule: object) -> str:
+    """What the stack's own rotator is told, with another timetable."""
+    conf = configparser.RawConfigParser(comment_prefixes=(";",))
+    conf.read(bot.home / "run" / "supervisord.conf")
+    told = json.loads(shlex.split(conf["program:rotator"]["command"].replace("%%", "%"))[-1])
+    told["rotation"]["schedule"] = schedule
+    return json.dumps(told)
+
+
+def test_the_stacks_own_rotator_rotates_what_is_due_from_inside_its_sandbox(bot: Walk) -> None:
+    """One look: a login of the bot's, a service's credential, Vault's keyring; the bot trades on, `status` tells."""
+    now = {"every": "1m", "window": "any", "jitter": "0m"}
+    names = ("bots/nasos/jwt", "credentials/app", "vault/keyring")
+    told = duties(bot, **dict.fromkeys(names, now))
+    python = str(bot.project / ".venv" / "bin" / "python")
+    pid, begun = bot.pid("bot"), bot.json("rotate", "history")
+
+    def looked() -> set[str]:
+        bot.run(python, "-m", "nasos.stack.rotator", told)
+        return {row["name"] for row in bot.json("rotate", "history")[len(begun) :] if row["outcome"] == "rotated"}
+
+    bot.until(lambda: looked() >= set(names), 180)
+    state = json.loads((bot.home / "run" / "rotator" / "state.json").read_text())
+    assert (state["error"], bool(state["confined"])) == ("", supported() > 0)
+    assert bot.pid("bot") == pid
+    assert bot.healthy()
+
+
+def test_while_vault_is_away_a_look_fails_with_its_reason_and_the_bot_trades_on(bot: Walk) -> None:
+    """Nothing is written but why; the next look, with Vault there, is clean."""
+    told, python = duties(bot), str(bot.project / ".venv" / "bin" / "python")
+    pid = bot.pid("bot")
+    stopped = bot.json("status")
+    vault = next(each["pid"] for each in stopped["programs"] if each["name"] == "vault")
+    os.kill(vault, signal.SIGSTOP)
+    try:
+        done = bot.run(python, "-m", "nasos.stack.rotator", told)
+    finally:
+        os.kill(vault, signal.SIGCONT)
+    state = json.loads((bot.home / "run" / "rotator" / "state.json").read_text())
+    assert state["error"]
+    assert state["error"] in done.stdout
+    assert bot.pid("bot") == pid
+    bot.run(python, "-m", "nasos.stack.rotator", told)
+    assert json.loads((bot.home / "run" / "rotator" / "state.json").read_text())["error"] == ""

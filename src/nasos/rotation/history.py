@@ -15,6 +15,7 @@ BEGIN: Final = "rotation.begin"
 END: Final = "rotation.end"
 OPEN: Final = "open"
 UNKNOWN: Final = "unknown"
+FAILED: Final = "failed"
 
 
 class Recorded(Protocol):
@@ -44,7 +45,7 @@ class Past(msgspec.Struct, kw_only=True):
     reason: str = ""
     host: str = ""
     outcome: str = OPEN
-    """``rotated``, ``withdrawn``, ``rolled back``; ``open``, or ``unknown``: its end is not in the ledger."""
+    """``rotated``, ``withdrawn``, ``rolled back``, ``failed``; ``open``; ``unknown``: its end is not in the ledger."""
     seconds: float | None = None
     """Of the run that ended it."""
     steps: tuple[str, ...] = ()
@@ -79,8 +80,8 @@ def _add(past: Past, event: Recorded) -> None:
     elif event.event == "rotation.step":
         past.steps += (detail.get("step", ""),)
     elif event.event == END:
-        past.ended, past.outcome = event.time, detail.get("end", UNKNOWN)
-        past.seconds, past.why = _number(detail.get("seconds", "")), detail.get("why", "")
+        past.ended, past.outcome = event.time, detail.get("end", FAILED)
+        past.seconds, past.why = _number(detail.get("seconds", "")), detail.get("why", detail.get("error", ""))
         past.proofs = tuple(filter(None, detail.get("proofs", "").split("; ")))
 
 

@@ -6,6 +6,7 @@
 ``state``     what it knows from the look before; whether this one has to ask Vault
 ``report``    what ``nasos status`` says of it
 
-Who it is: the operator's own user, or root where every service has a user of its own: it records in root's ledger. It
-confines itself with Landlock before it reads a credential: those files and the ports of Vault, PostgreSQL and the bot. It never starts, stops or restarts a program.
+Who it is: the operator's own user, or root where every service has a user of its own: it records in root's ledger, and
+writes the services' credentials. It confines itself with Landlock before it reads one: those files, and the ports of
+Vault, PostgreSQL and the bot. It never starts, stops or restarts a program.
 """

@@ -58,9 +58,9 @@ def main(duties: Duties) -> None:
     directory = stack.home.run("rotator")
     before, now = state.read(directory), datetime.now(UTC)
     after = before
-    if after is None or state.has_to_ask(after, now, left_open=_left_open(stack)):
+    if after is None or state.has_to_ask(after, now, duties.digest, left_open=_left_open(stack)):
         after = _asked(stack, before)
-    state.write(directory, structs.replace(after, looked=datetime.now(UTC), confined=abi))
+    state.write(directory, structs.replace(after, looked=datetime.now(UTC), confined=abi, duties=duties.digest))
 
 
 def _left_open(stack: Stack) -> bool:

@@ -5,6 +5,7 @@ Rules: no secret in it; ``nasos.toml`` may lie where the program may not look, a
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -38,6 +39,11 @@ class Duties(msgspec.Struct, frozen=True, kw_only=True):
     def encode(self) -> str:
         """As an argument of the program."""
         return msgspec.json.encode(self, enc_hook=str).decode()
+
+    @property
+    def digest(self) -> str:
+        """Another one for other orders."""
+        return hashlib.sha256(self.encode().encode()).hexdigest()[:16]
 
     @classmethod
     def decode(cls, text: str) -> Duties:

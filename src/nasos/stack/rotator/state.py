@@ -38,11 +38,13 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     """What could not be done in this look."""
     confined: int = 0
     """Landlock's ABI; 0: the kernel confines nothing."""
+    duties: str = ""
+    """Under which orders: a digest."""
 
 
-def has_to_ask(state: State, now: datetime, *, left_open: bool) -> bool:
-    """Whether a look at this moment has to ask Vault."""
-    if state.asked is None or state.error or left_open:
+def has_to_ask(state: State, now: datetime, duties: str, *, left_open: bool) -> bool:
+    """Whether a look at this moment, under these orders, has to ask Vault."""
+    if state.asked is None or state.error or left_open or duties != state.duties:
         return True
     if not timedelta() <= now - state.asked < ASK_AGAIN:  # also when the clock jumped back
         return True
