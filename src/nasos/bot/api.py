@@ -135,6 +135,14 @@ class BotApi:
         """
         return self._ask("GET", "status", _basic(login))[0] == 200
 
+    def asks_exchange(self, login: Mapping[str, Secret]) -> bool:
+        """Whether it knows its balance, which a bot with real orders asked its exchange for after it was started.
+
+        Raises:
+            BotError: No usable answer.
+        """
+        return self._ask("GET", "balance", _basic(login))[0] == 200
+
     def reload(self, login: Mapping[str, Secret]) -> None:
         """Make freqtrade load its configuration anew; it does so when its present round is over.
 

@@ -38,6 +38,8 @@ ORDER_SECONDS: Final = 10.0
 RELOAD_SECONDS: Final = 120.0
 """freqtrade looks once a round, which `internals.process_throttle_secs` and a busy strategy make long."""
 RETRY_SECONDS: Final = 30.0
+AGAIN: Final = "again"
+"""In the detail of an event: when it is tried again; it is not given up then."""
 LOOK_SECONDS: Final = 5.0
 """Between two looks at the certificate's files."""
 
@@ -163,10 +165,14 @@ class Changes:
             first = name not in self._not_before
             self._not_before[name] = time.monotonic() + RETRY_SECONDS
         if first and not self._stopped:
-            self._told(name, record, Outcome.FAILED, f"in use after the next start of the bot: {error.message}")
+            how = f"in use after the next start of the bot: {error.message}"
+            self._told(name, record, Outcome.FAILED, how, {AGAIN: f"{RETRY_SECONDS:.0f} s"})
 
-    def _told(self, name: str, record: Record, outcome: Outcome, how: str) -> None:
-        self._report.event("bot.secret", name, outcome, {"version": str(record.version), "applied": how})
+    def _told(
+        self, name: str, record: Record, outcome: Outcome, how: str, more: Mapping[str, str] | None = None
+    ) -> None:
+        detail = {"version": str(record.version), "applied": how} | dict(more or {})
+        self._report.event("bot.secret", name, outcome, detail)
 
     def _in_use(self, name: str, before: Record | None, record: Record) -> str:
         """Bring it into use and prove it.

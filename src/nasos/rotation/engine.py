@@ -47,6 +47,15 @@ class Engine:
                 return conduct.run(self.procedures[name], actor=actor, reason=reason)
         return self._run(name, lambda part, current: part.rotator.create(current), actor, reason, MOST_CANDIDATES)
 
+    def adopt(self, name: str, given: Mapping[str, Fields], *, actor: str, reason: str) -> Result:
+        """Make values current that were made elsewhere, with the same proofs; ``given`` maps each secret to its fields.
+
+        Raises:
+            UsageError: There is no such unit.
+            Error: As `rotate`.
+        """
+        return self._run(name, lambda part, _current: given[part.name], actor, reason, 1)
+
     def rollback(self, name: str, versions: Mapping[str, int], *, actor: str, reason: str) -> Result:
         """Bring stored versions back, with the same proofs; ``versions`` maps each secret's name to its version.
 

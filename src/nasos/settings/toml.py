@@ -144,6 +144,8 @@ class RotationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
     api_key_days: Annotated[int, msgspec.Meta(ge=1, le=3650)] = 90
     """Age at which an exchange API key should be replaced, by a person."""
+    api_key_ip: Literal["warn", "require"] = "warn"
+    """Whether a new exchange API key has to be bound to addresses."""
     secrets: dict[SecretName, OwnSecret] = {}
     """Secrets of the user's own that rotate, by name."""
     service: bool = True

@@ -144,12 +144,14 @@ def ensure_api_secret(vault: VaultClient, bot: str) -> None:
         vault.write(path, {"username": Secret(bot), **fields}, cas=0)
 
 
-def write_bot_configuration(stack: Stack) -> bool:
-    """The bot's ``base.json``, everything but secrets; return whether it is another than before."""
-    settings, uid = stack.settings, stack.home.users.uid("bot")
-    directory = stack.home.bot(settings.bot.name)
-    private_directory(directory / "user_data", uid)
-    base = freqtrade.base_config(
+def bot_configuration(stack: Stack) -> dict[str, object]:
+    """The bot's configuration, everything but secrets.
+
+    Raises:
+        BotError: The operator's own file cannot be used.
+    """
+    settings = stack.settings
+    return freqtrade.base_config(
         settings.bot,
         exchange=demo_exchange.ccxt_config(stack.ports.exchange) if settings.bot.exchange == "demo" else None,
         api_port=stack.ports.bot,
@@ -157,6 +159,14 @@ def write_bot_configuration(stack: Stack) -> bool:
         f"?sslmode=verify-full&sslrootcert={quote(str(stack.ca_file))}",
         project=settings.project,
     )
+
+
+def write_bot_configuration(stack: Stack) -> bool:
+    """The bot's ``base.json``; return whether it is another than before."""
+    settings, uid = stack.settings, stack.home.users.uid("bot")
+    directory = stack.home.bot(settings.bot.name)
+    private_directory(directory / "user_data", uid)
+    base = bot_configuration(stack)
     content = msgspec.json.format(msgspec.json.encode(base)) + b"\n"
     path = directory / "base.json"
     before = path.read_bytes() if path.exists() else None

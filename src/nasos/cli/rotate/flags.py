@@ -7,16 +7,16 @@ taken back, an exchange key that is too old), 3 when it could not be done.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
 
 from nasos.cli import output
 from nasos.cli.recorded import person
-from nasos.cli.rotate.context import Rotating, ended, rotating
+from nasos.cli.rotate.context import ended, rotating
+from nasos.cli.rotate.keys import review
 from nasos.cli.rotate.units import roll_back
-from nasos.errors import EXIT_CLEAN, EXIT_FINDINGS, SecretNotFound, UsageError
+from nasos.errors import EXIT_CLEAN, UsageError
 from nasos.settings import load
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def rotate(  # noqa: PLR0913  one argument per flag
         else:
             code = max([ended(at.engine.rotate(name, actor=person(), reason="asked for")) for name in wanted] or [0])
         if api or everything:
-            code = max(code, _review(at))
+            code = max(code, review(at))
     return code
 
 
@@ -62,20 +62,3 @@ def _show(engine: Engine, names: Sequence[str]) -> None:
     for name in names:
         parts = ", ".join(part.name for part in engine.units[name].parts)
         output.say(f"{name}: would make a new version of {parts}, prove it, deliver it, and end the old one")
-
-
-def _review(at: Rotating) -> int:
-    """Exchange keys are replaced by a person, at the exchange; this says when."""
-    name, limit = f"bots/{at.stack.settings.bot.name}/exchange", at.stack.settings.rotation.api_key_days
-    try:
-        since = at.vault.metadata(name).updated
-    except SecretNotFound:
-        output.say(f"- {name}: no exchange API key is stored")
-        return EXIT_CLEAN
-    age = datetime.now(UTC) - since
-    if age < timedelta(days=limit):
-        output.say(f"✓ {name}: {age.days} days old, due at {limit}")
-        return EXIT_CLEAN
-    output.say(f"✗ {name}: {age.days} days old, due at {limit}")
-    output.say(f"  make a new key at the exchange, then: nasos secret set {name} --field api_key --field secret")
-    return EXIT_FINDINGS

@@ -4,6 +4,7 @@
 - ``market``: prices and candles at any instant (pure);
 - ``query``: the parameters of a request (pure);
 - ``binance``: answers in the shape of Binance's public spot REST interface (pure);
+- ``accounts``: API keys, made and checked as at a real one; worth nothing;
 - ``server``: those answers over HTTP, on loopback only;
 - ``__main__``: ``python -m nasos.stack.demo_exchange --port 8447``.
 

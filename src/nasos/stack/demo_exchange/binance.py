@@ -2,7 +2,7 @@
 
 Rules: ``answer`` is a pure function of path, query and time. A request that Binance refuses is refused with its
 status and code. No request costs more than ``WORK`` minutes of market: very long candles therefore come in shorter
-pages than 1,000, which the interface allows. There are no accounts: whatever needs a key is refused.
+pages than 1,000, which the interface allows. Whatever needs a key is refused here, and answered in `accounts.py`.
 
 Source: Binance spot API documentation, "Market data endpoints".
 """
@@ -33,9 +33,15 @@ def answer(path: str, query: Query, now: float) -> Json:
     version, _, name = path.partition("/v3/")
     if version == "/api" and name in _ANSWERS:
         return _ANSWERS[name](query, now)
-    if path.startswith("/sapi/") or (version == "/api" and name in _NEED_A_KEY):
+    if needs_key(path):
         raise Refused(-2015, "Invalid API-key, IP, or permissions for action.", status=401)
     raise Refused(-1000, "Path is not simulated.", status=404)
+
+
+def needs_key(path: str) -> bool:
+    """Whether what stands there is an account's own (`accounts.py`)."""
+    version, _, name = path.partition("/v3/")
+    return path.startswith("/sapi/") or (version == "/api" and name in _NEED_A_KEY)
 
 
 def _exchange_info(query: Query, now: float) -> Json:
@@ -238,4 +244,4 @@ _ANSWERS: Final[Mapping[str, Callable[[Query, float], Json]]] = {
 _NEED_A_KEY: Final = frozenset({"account", "order", "openOrders", "allOrders", "myTrades", "historicalTrades"})
 
 
-__all__ = ["WORK", "answer"]
+__all__ = ["WORK", "answer", "needs_key"]

@@ -19,7 +19,8 @@ from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from nasos.errors import PortTaken, UsageError
-from nasos.stack.demo_exchange.binance import answer
+from nasos.stack.demo_exchange.accounts import SITE, Accounts
+from nasos.stack.demo_exchange.binance import answer, needs_key
 from nasos.stack.demo_exchange.query import Query, Refused
 
 CONNECTIONS: Final = 256
@@ -36,21 +37,31 @@ class Request(BaseHTTPRequestHandler):
     wbufsize = -1  # header and body leave in one packet; two would wait for each other (Nagle, delayed ACK)
 
     def do_GET(self) -> None:
-        """Answer a public request."""
+        """Answer a public request, one that a key signed, or one about keys."""
         try:
-            parts = urlsplit(self.path)
-            query = Query(dict(parse_qsl(parts.query, max_num_fields=20)))
-            self._send(200, answer(parts.path, query, time.time()))
+            self._send(200, self._answer(time.time()))
         except Refused as refused:
             self._send(refused.status, {"code": refused.code, "msg": refused.message})
         except ValueError:
             self._send(400, {"code": -1101, "msg": "Too many parameters sent for this endpoint, or not a URL."})
 
-    def _no_account(self) -> None:
-        self.close_connection = True
-        self._send(401, {"code": -2015, "msg": "Invalid API-key, IP, or permissions for action."})
+    def _answer(self, now: float) -> object:
+        parts, accounts = urlsplit(self.path), self.server.accounts  # type: ignore[attr-defined]  # it is an `Exchange`
+        query = Query(dict(parse_qsl(parts.query, max_num_fields=20)))
+        if parts.path.startswith(SITE):
+            return accounts.site(self.command, parts.path, query, now)
+        if needs_key(parts.path):
+            return accounts.answer(parts.path, self.headers.get("X-MBX-APIKEY"), parts.query, query, now)
+        return answer(parts.path, query, now)
 
-    do_POST = do_PUT = do_DELETE = _no_account  # noqa: N815 - as above
+    def _write(self) -> None:
+        self.close_connection = True  # with whatever body there was
+        if urlsplit(self.path).path.startswith(SITE):
+            self.do_GET()
+        else:
+            self._send(401, {"code": -2015, "msg": "Invalid API-key, IP, or permissions for action."})
+
+    do_POST = do_PUT = do_DELETE = _write  # noqa: N815 - as above
 
     def _send(self, status: int, document: object) -> None:
         body = json.dumps(document).encode()
@@ -84,6 +95,7 @@ class Exchange(ThreadingTCPServer):
         address = _loopback(listen)
         self.address_family = socket.AF_INET if address.version == 4 else socket.AF_INET6
         self._free = threading.BoundedSemaphore(CONNECTIONS)
+        self.accounts = Accounts()
         try:
             super().__init__((str(address), port), Request)
         except OSError as error:

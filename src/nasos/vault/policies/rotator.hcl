@@ -1,10 +1,17 @@
 # The rotator: replaces what it may rotate, and journals in _rotation/. It cannot destroy an old version: that one
-# is the way back. Exchange keys and the like are the operator's to replace: it does not see them.
+# is the way back. Of what only people replace it sees the exchange's key, because it finishes a replacement that was
+# killed, asks the exchange about the key, and puts away the old one once the exchange refuses it.
 path "kv/data/nasos/bots/+/api" {
   capabilities = ["create", "read", "update"]
 }
 path "kv/data/nasos/bots/+/db" {
   capabilities = ["create", "read", "update"]
+}
+path "kv/data/nasos/bots/+/exchange" {
+  capabilities = ["create", "read", "update"]
+}
+path "kv/delete/nasos/bots/+/exchange" {
+  capabilities = ["update"]
 }
 path "kv/data/nasos/postgres/*" {
   capabilities = ["create", "read", "update"]
