@@ -27,11 +27,13 @@ _SPOKEN: Final = {
     ("vault.unseal", "ok"): "somebody unsealed Vault",
     ("vault.bootstrap", "refused"): "Vault is not as it should be",
     ("bot.claim", "refused"): "a second bot was kept from the database",
+    ("rotation.reminder", "ok"): "a key has to be made anew at the exchange soon",
+    ("rotation.override", "ok"): "an exchange key was taken although something spoke against it",
     ("ledger.accept", "ok"): "somebody accepted what was found in the ledger",
 }
 """Silent outcomes that a person wants to hear of all the same."""
 
-_QUIET: Final = ("alert.", "secret.")
+_QUIET: Final = ("alert.", "secret.", "rotation.old-key")
 """Told where they happened: at the terminal of the person who typed the command."""
 
 

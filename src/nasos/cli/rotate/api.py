@@ -8,7 +8,7 @@ The old key is its owner's to delete: exit 1 until the exchange refuses it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -176,11 +176,21 @@ class Replacement:
         if not before:
             self.at.vault.write(self.name, fields, cas=0)
             self.at.tell("rotation.end", self.name, Outcome.OK, {"end": "first", "by": person()})
-            output.say(f"✓ {self.name} stored; the bot takes it up by itself")
-            return EXIT_CLEAN
+            return self._first_seen()
         output.note("the bot loads its configuration anew, which may take a minute; its trades stay")
         result = self.at.engine.adopt(self.name, {self.name: fields}, actor=person(), reason="a new key")
         return ended(result)
+
+    def _first_seen(self) -> int:
+        """There is nothing to go back to: what the bot makes of its first key is said."""
+        from nasos.stack.rotation.exchange import settled
+
+        unit = self.at.engine.units[self.name]
+        sights = settled(unit, self.at.vault.read(self.name).fields)
+        told = ", ".join(f"{name} {sight.value}" for name, sight in sights.items())
+        good = all(sight.value in {"confirmed", "absent"} for sight in sights.values())
+        output.say(f"{'✓' if good else '✗'} {self.name} stored; {told}")
+        return EXIT_CLEAN if good else EXIT_FINDINGS
 
     def _learn(self, facts: Facts) -> None:
         from nasos.stack.rotation.key_watch import Known, learn
@@ -205,5 +215,3 @@ class Replacement:
 
 
 _WAY_OUT: Final = "make another key at the exchange"
-
-Prompt = Callable[[str], str]

@@ -9,11 +9,12 @@ import click
 from nasos.cli import output
 from nasos.cli.recorded import person
 from nasos.cli.rotate.context import ended, rotating
-from nasos.errors import EXIT_CLEAN, SecretNotFound, UsageError
+from nasos.errors import EXIT_CLEAN, SecretDeleted, SecretNotFound, UsageError
 from nasos.settings import load
 
 if TYPE_CHECKING:
     from nasos.vault import VaultClient
+    from nasos.vault.store import Record
 
 
 @click.command()
@@ -52,7 +53,7 @@ def list_(*, as_json: bool) -> None:
             {"name": name, "secret": part.name, "version": record.version, "since": record.created.isoformat()}
             for name, unit in at.engine.units.items()
             for part in unit.parts
-            for record in [at.vault.read(part.name)]
+            for record in _stored(at.vault, part.name)
         ]
         for name, procedure in at.engine.procedures.items():
             since = procedure.since()
@@ -63,6 +64,14 @@ def list_(*, as_json: bool) -> None:
     for row in rows:
         version = f"version {row['version']}" if row["version"] else ""
         output.say(f"{row['name']:24} {version:12} since {str(row['since'])[:16].replace('T', ' ')}")
+
+
+def _stored(vault: VaultClient, name: str) -> list[Record]:
+    """The present version; none where nothing was stored yet, or nothing is any more."""
+    try:
+        return [vault.read(name)]
+    except (SecretNotFound, SecretDeleted):
+        return []
 
 
 def roll_back(name: str, version: int | None, *, dry_run: bool = False) -> int:

@@ -8,12 +8,8 @@ from nasos.rotation.engine import Engine
 from nasos.rotation.rotator import Unit
 from nasos.rotation.run import Tell
 from nasos.stack.embedded import Stack
-<<<<<<< HEAD
-from nasos.stack.rotation import bot, own
+from nasos.stack.rotation import bot, exchange, own
 from nasos.stack.rotation.vault import procedures
-=======
-from nasos.stack.rotation import bot, exchange
->>>>>>> f73c036 (wip: guided replacement of the exchange's key)
 from nasos.vault import VaultClient
 from nasos.vault.kv import KvStore
 
@@ -28,15 +24,6 @@ def engine(stack: Stack, vault: VaultClient, tell: Tell, *, wait: float = 0.0) -
 
 
 def units(stack: Stack, vault: VaultClient) -> dict[str, Unit]:
-<<<<<<< HEAD
-    """Everything that rotates by itself, by name."""
-    return {**bot.units(stack, vault), **own.units(stack, vault)}
-=======
-    """Everything that rotates, by name.
-
-    Raises:
-        VaultError: The administrator's login cannot be read.
-    """
-    key = {key.name: key for key in [exchange.unit(stack, vault)] if exchange.stored(vault, key.name)}
-    return bot.units(stack, vault) | key
->>>>>>> f73c036 (wip: guided replacement of the exchange's key)
+    """Everything that rotates, by name; also what is not stored yet."""
+    key = exchange.unit(stack, vault)
+    return {**bot.units(stack, vault), key.name: key, **own.units(stack, vault)}

@@ -8,6 +8,7 @@ for with that key. The old key stays alive until its owner deletes it; that is s
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from typing import Final
 from nasos.bot.api import BotApi
 from nasos.bot.change import AGAIN
 from nasos.bot.poke import poke
-from nasos.errors import BotError, CandidateRejected, ExchangeError, LedgerError, NotAsked, SecretNotFound, UsageError
+from nasos.errors import BotError, CandidateRejected, ExchangeError, LedgerError, NotAsked, UsageError
 from nasos.exchange.key import Answer, ApiKey, Refused, Right, key_of
 from nasos.exchange.known import probe
 from nasos.ledger import Event, Outcome
@@ -24,6 +25,7 @@ from nasos.ledger.event import START
 from nasos.ledger.follow import Follower
 from nasos.rotation.journal import Fields
 from nasos.rotation.rotator import Fence, Part, Sight, Unit
+from nasos.rotation.run import POLL
 from nasos.stack.embedded import Stack
 from nasos.stack.rotation.bot import running
 from nasos.stack.rotation.place import Place, of
@@ -60,13 +62,16 @@ def unit(stack: Stack, vault: VaultClient) -> Unit:
     return Unit(name_of(bot), (part,), (KeyUser(stack, vault),), OVERLAP)
 
 
-def stored(vault: VaultClient, name: str) -> bool:
-    """Whether there is a key."""
-    try:
-        versions = vault.metadata(name).versions
-    except SecretNotFound:
-        return False
-    return bool(versions) and versions[-1].deleted is None and not versions[-1].destroyed
+def settled(unit: Unit, current: Fields) -> dict[str, Sight]:
+    """How the bot is seen with a key that has none before it to go back to, once it is not waited for any more."""
+    deadline = time.monotonic() + unit.overlap
+    for consumer in unit.consumers:
+        consumer.deliver()
+    while True:
+        sights = {consumer.name: consumer.look({unit.name: current}) for consumer in unit.consumers}
+        if Sight.WAITING not in sights.values() or time.monotonic() > deadline:
+            return sights
+        time.sleep(POLL)
 
 
 @dataclass(frozen=True, slots=True)
