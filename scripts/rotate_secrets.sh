@@ -5,7 +5,7 @@ set -eu
 
 usage() {
     cat <<'END'
-Usage: rotate_secrets.sh [--all | --db | --jwt | --api]... [--dry-run]
+Usage: rotate_secrets.sh [--all | --db | --jwt | --api]... [--dry-run | --now | --leaked]
        rotate_secrets.sh --rollback NAME [--dry-run]
 
   --all            everything below
@@ -13,6 +13,8 @@ Usage: rotate_secrets.sh [--all | --db | --jwt | --api]... [--dry-run]
   --jwt            the secret that signs the bot's logins
   --api            which exchange API keys should be replaced
   --dry-run        show what would be done, change nothing
+  --now            the bot takes it up at once, also inside an order
+  --leaked         as --now; the old values are destroyed, with every one before them
   --rollback NAME  bring the version before of NAME back
   --help           this text
 END
@@ -36,7 +38,7 @@ for argument in "$@"; do
         continue
     fi
     case $argument in
-    --all | --db | --jwt | --api | --dry-run) ;;
+    --all | --db | --jwt | --api | --dry-run | --now | --leaked) ;;
     --rollback) expected=--rollback ;;
     --rollback=?*) ;;
     -h | --help)

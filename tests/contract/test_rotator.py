@@ -158,3 +158,22 @@ def test_a_target_that_cannot_be_asked_is_no_rejection_and_no_proof(target: Targ
         target.away.set(candidate, allowed)
     assert not isinstance(refused.value, CandidateRejected)
     assert target.works(target.current)
+
+
+def test_whether_it_is_taken_is_tried_and_nothing_changes(target: Target) -> None:
+    """Current, candidate, retired: each is told as it is, or nobody can be asked."""
+    old = target.current
+    candidate = target.rotator.create(old)
+    if target.rotator.accepts(old, {}) is None:
+        return
+    assert target.rotator.accepts(old, {}) is True
+    assert target.rotator.accepts(candidate, old) is False
+    target.rotator.set(candidate, allowed)
+    target.promote(candidate)
+    target.rotator.revoke(old, candidate, allowed)
+    assert target.rotator.accepts(candidate, {}) is True
+    assert target.rotator.accepts(old, candidate) is False
+    assert target.works(candidate)
+    if target.away:
+        with pytest.raises(Error):
+            target.away.accepts(candidate, {})

@@ -12,6 +12,7 @@ from fixtures.rotators import Target, postgres_target
 from nasos.database import Login, connect, set_password
 from nasos.errors import CandidateRejected, RotationError
 from nasos.rotation import postgres as rotating
+from nasos.rotation.postgres import AlternatingRoles
 from nasos.secret import Secret
 
 
@@ -143,3 +144,44 @@ def test_a_record_that_is_no_login_is_said_to_be_none(postgres: PostgresUnderTes
     """Before anything is changed anywhere."""
     with pytest.raises(RotationError, match="has no username"):
         postgres_target(postgres, kind).rotator.create({"value": Secret("x")})
+
+
+def roles_of(postgres: PostgresUnderTest, database: str) -> list[str]:
+    """Roles of one bot, by name."""
+    with connect(postgres.server, postgres.admin) as db:
+        found = db.execute("SELECT rolname FROM pg_roles WHERE rolname LIKE %s ORDER BY 1", (f"{database}%",))
+        return [str(row[0]) for row in found.fetchall()]
+
+
+def test_a_rehearsal_uses_a_role_to_throw_away(postgres: PostgresUnderTest, real: Target) -> None:
+    """It logs in and acts as the owner; afterwards the roles are those of before, and the current login works."""
+    assert isinstance(real.rotator, AlternatingRoles)
+    before = roles_of(postgres, real.rotator.database)
+    proof = real.rotator.rehearse(real.current)
+    assert proof.endswith(f"_rehearsal logs in and acts as {real.rotator.database}_owner")
+    assert roles_of(postgres, real.rotator.database) == before
+    assert real.works(real.current)
+
+
+def test_a_rehearsal_names_the_missing_right(postgres: PostgresUnderTest, real: Target) -> None:
+    """An administrator who may not make roles; a table that the owner may not use."""
+    assert isinstance(real.rotator, AlternatingRoles)
+    database = real.rotator.database
+    plain = Login(real.current["username"].reveal(), real.current["password"], database)
+    weak = AlternatingRoles(postgres.server, lambda: plain, database)
+    with pytest.raises(CandidateRejected, match=f"{plain.username} may not do that: .*permission denied"):
+        weak.rehearse(real.current)
+    with connect(postgres.server, Login(postgres.admin.username, postgres.admin.password, database)) as db:
+        db.execute("CREATE TABLE foreign_table (n int)")
+    with pytest.raises(CandidateRejected, match="may not use the table foreign_table"):
+        real.rotator.rehearse(real.current)
+    assert f"{database}_rehearsal" not in roles_of(postgres, database)
+
+
+def test_a_killed_rehearsals_role_is_cleared_by_the_next_one(postgres: PostgresUnderTest, real: Target) -> None:
+    """And cannot log in for longer than a minute anyway."""
+    assert isinstance(real.rotator, AlternatingRoles)
+    with connect(postgres.server, postgres.admin) as db:
+        db.execute(f'CREATE ROLE "{real.rotator.database}_rehearsal" LOGIN')
+    real.rotator.rehearse(real.current)
+    assert f"{real.rotator.database}_rehearsal" not in roles_of(postgres, real.rotator.database)

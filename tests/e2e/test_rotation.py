@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from psycopg import sql
+
 from fixtures.stack import Walk
+from nasos.database import Endpoint, Login, connect
+from nasos.secret import Secret
 
 
 def rotation_of(walk: Walk, *arguments: str) -> str:
@@ -51,3 +55,31 @@ def test_the_ledger_and_the_log_tell_each_step_and_no_value(bot: Walk) -> None:
     assert "rotation.end" in log
     assert password not in log
     assert password not in f"{events}"
+
+
+def test_the_doctor_finds_and_mends_a_password_that_was_changed_by_hand(bot: Walk) -> None:
+    """PostgreSQL no longer takes what Vault holds: said, mended with Vault's, and the bot is healthy."""
+    assert bot.json("rotate", "doctor")
+    login = bot.secret("bots/nasos/db", "username")
+    admin = Login(bot.secret("postgres/admin", "username"), Secret(bot.secret("postgres/admin", "password")))
+    with connect(Endpoint(bot.port + 2, bot.ca_file), admin) as db:
+        db.execute(sql.SQL("ALTER ROLE {} PASSWORD NULL").format(sql.Identifier(login)))
+    looked = bot.nasos("rotate", "doctor", "--dry-run", check=False)
+    assert (looked.returncode, "what is stored is refused" in looked.stdout) == (1, True)
+    assert [row["health"] for row in bot.json("rotate", "doctor")][:2] == ["mended", "sound"]
+    assert bot.healthy()
+
+
+def test_a_rehearsal_says_that_the_database_login_can_rotate(bot: Walk) -> None:
+    """And changes nothing."""
+    before = bot.json("rotate", "list")
+    assert "can rotate" in bot.nasos("rotate", "rehearse", "bots/nasos/db").stdout
+    assert bot.json("rotate", "list") == before
+
+
+def test_what_leaked_cannot_come_back(bot: Walk) -> None:
+    """The values of before are destroyed in Vault: a rollback finds nothing to go back to."""
+    assert "destroyed" in bot.nasos("rotate", "now", "bots/nasos/password", "--leaked").stdout
+    refused = bot.nasos("rotate", "rollback", "bots/nasos/password", check=False)
+    assert (refused.returncode, "no version before the present one" in refused.stderr) == (3, True)
+    assert bot.healthy()

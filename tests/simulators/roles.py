@@ -71,6 +71,10 @@ class FaultyStore(MemoryStore):
         assert isinstance(written, int)
         return written
 
+    def destroy(self, path: str, versions: Sequence[int]) -> None:
+        """See `SecretStore.destroy`."""
+        self._faults.around(lambda: super(FaultyStore, self).destroy(path, versions))
+
     def forget(self, path: str) -> None:
         """See `SecretStore.forget`."""
         self._faults.around(lambda: super(FaultyStore, self).forget(path))
@@ -125,6 +129,10 @@ class SimulatedRoles:
             raise CandidateRejected("it cannot log in")
         return f"{candidate['username'].reveal()} logs in"
 
+    def accepts(self, fields: Fields, kept: Fields) -> bool | None:
+        """See `Rotator.accepts`."""
+        return self.server.can_login(fields["username"].reveal(), fields["password"])
+
     def in_use(self, old: Fields) -> int:
         """See `Rotator.in_use`."""
         return self.server.sessions.get(old["username"].reveal(), 0)
@@ -147,11 +155,14 @@ class ScriptedConsumer:
     script: Sequence[Sight]
     name: str = "bot"
     told: int = 0
+    urgent: bool = False
+    """Whether it was hurried the last time."""
     seen: list[Mapping[str, Fields]] = field(default_factory=list)
 
-    def deliver(self) -> None:
+    def deliver(self, *, urgent: bool) -> None:
         """See `Consumer.deliver`."""
         self.told += 1
+        self.urgent = urgent
 
     def look(self, current: Mapping[str, Fields]) -> Sight:
         """See `Consumer.look`."""

@@ -143,6 +143,18 @@ class BotApi:
         """
         return self._ask("GET", "balance", _basic(login))[0] == 200
 
+    def inside_order(self, login: Mapping[str, Secret]) -> bool:
+        """Whether one of its open trades has an order that the exchange has not filled yet.
+
+        Raises:
+            BotError: No usable answer.
+        """
+        status, body = self._ask("GET", "status", _basic(login))
+        try:
+            return any(trade.has_open_orders for trade in msgspec.json.decode(body, type=list[_Trade]))
+        except msgspec.MsgspecError:
+            raise BotError(f"the bot's API does not tell its open trades ({status})") from None
+
     def reload(self, login: Mapping[str, Secret]) -> None:
         """Make freqtrade load its configuration anew; it does so when its present round is over.
 
@@ -174,6 +186,12 @@ class _Tokens(msgspec.Struct):
     """The part of freqtrade's answer to a login that we read."""
 
     access_token: str
+
+
+class _Trade(msgspec.Struct):
+    """The part of an open trade that we read."""
+
+    has_open_orders: bool = False
 
 
 class _Shown(msgspec.Struct):

@@ -7,7 +7,8 @@ Rules:
   thread each time), its process is started anew.
 * Nothing counts as in use before the bot has shown it: new credentials are taken, the ones of before are refused, and
   the bot is in the state in which it was (freqtrade forgets on a reload that somebody had stopped it).
-* A bot whose state cannot be asked is left alone, and asked again later.
+* A bot whose state cannot be asked is left alone, and asked again later; one that waits for an order to be filled is
+  not reloaded before it is, up to a limit, unless somebody hurries. What opens the API never waits.
 * A record with which the bot ends is put back by the launcher (`trial`), and told.
 """
 
@@ -40,6 +41,11 @@ RELOAD_SECONDS: Final = 120.0
 RETRY_SECONDS: Final = 30.0
 AGAIN: Final = "again"
 """In the detail of an event: when it is tried again; it is not given up then."""
+PATIENCE_SECONDS: Final = 300.0
+"""How long a change waits for the bot to have no open order; freqtrade itself gives up on one after 600 s by default
+(``unfilledtimeout``). Its orders survive a reload and a restart (measured on 2026.9); meanwhile nobody looks."""
+AGAIN_SECONDS: Final = 1.0
+"""Between two looks at its orders."""
 LOOK_SECONDS: Final = 5.0
 """Between two looks at the certificate's files."""
 
@@ -87,6 +93,8 @@ class Changes:
         self._login: Mapping[str, Secret] = supply.records[API].fields
         self._waiting: dict[str, Record] = {}
         self._not_before: dict[str, float] = {}
+        self._patient_until: dict[str, float] = {}
+        self._before: dict[str, Record | None] = {}
         self._wake = threading.Condition()
         self._stopped = False
         self._old_certificate = False
@@ -115,7 +123,16 @@ class Changes:
         with self._wake:
             self._waiting[name] = record
             self._not_before.pop(name, None)
+            self._patient_until.pop(name, None)
             self._wake.notify()
+
+    def hurry(self, name: str) -> None:
+        """Do not wait for the bot's orders with what is waiting under this name."""
+        with self._wake:
+            if name in self._waiting:
+                self._patient_until[name] = 0.0
+                self._not_before.pop(name, None)
+                self._wake.notify()
 
     def _run(self) -> None:
         while not self._stopped:
@@ -130,7 +147,7 @@ class Changes:
         """What may be tried now; waited for a while."""
         with self._wake:
             if not self._ready() and not self._stopped:
-                self._wake.wait(LOOK_SECONDS)
+                self._wake.wait(AGAIN_SECONDS if self._waiting else LOOK_SECONDS)
             return {} if self._stopped else self._ready()
 
     def _ready(self) -> dict[str, Record]:
@@ -138,7 +155,8 @@ class Changes:
         return {name: it for name, it in self._waiting.items() if self._not_before.get(name, 0.0) <= now}
 
     def _change(self, name: str, record: Record) -> None:
-        before = self._supply.records.get(name)
+        # Tried again, the supply holds what is new already.
+        before = self._before.setdefault(name, self._supply.records.get(name))
         try:
             self._supply.replace(name, record)
         except BotError as error:
@@ -148,6 +166,8 @@ class Changes:
             self._told(name, record, Outcome.FAILED, f"not used: {error.message}")
             return
         try:
+            if before is not None and name != API and self._wait(name):
+                return
             how = self._in_use(name, before, record)
         except Error as error:
             self._failed(name, record, error)
@@ -155,10 +175,32 @@ class Changes:
             self._settled(name, record)
             self._told(name, record, Outcome.OK, how)
 
+    def _wait(self, name: str) -> bool:
+        """Whether to leave the bot alone for now: it is inside an order, and nobody hurries.
+
+        Raises:
+            BotError: It cannot be asked.
+        """
+        now = time.monotonic()
+        with self._wake:
+            first = name not in self._patient_until
+            until = self._patient_until.setdefault(name, now + PATIENCE_SECONDS)
+        # A stopped bot looks at no order: waiting for it to be filled would gain nothing.
+        if now >= until or self._state() == "stopped" or not self._api.inside_order(self._login):
+            return False
+        if first:
+            self._report.note(f"bots/{self._report.bot}/{name} waits for an order, {PATIENCE_SECONDS:.0f} s at most")
+        with self._wake:
+            if self._patient_until.get(name):  # nobody hurried meanwhile
+                self._not_before[name] = now + AGAIN_SECONDS
+        return True
+
     def _settled(self, name: str, record: Record) -> None:
         with self._wake:
             if self._waiting.get(name) is record:
                 del self._waiting[name]
+                self._patient_until.pop(name, None)
+                self._before.pop(name, None)
 
     def _failed(self, name: str, record: Record, error: Error) -> None:
         with self._wake:

@@ -202,8 +202,8 @@ class _Bot:
         self._tell_sandbox()
         self._report.event("bot.start", "", Outcome.OK, detail)
         versions = {name: record.version for name, record in vaults.items()}
-        use, changed = self._use if self._page else None, running.changes.put if running.changes else None
-        refresh = Refresh(self._launch.read_one, versions, use, self._report, self._pokes, changed)
+        use = self._use if self._page else None
+        refresh = Refresh(self._launch.read_one, versions, use, self._report, self._pokes, running.changes)
         if lock:
             refresh.start()
         try:

@@ -4,6 +4,8 @@ Rules:
 
 * A poke names a record, never a value; the launcher then reads Vault under its own credential. The worst that a false
   poke can do is make it read, and `Allowance` bounds how often: the audit logs do not fill.
+* An urgent one ends the wait for a moment without open orders (`change.py`); anybody who may poke may reload the bot
+  as well.
 * One datagram, sent without waiting: a launcher that is absent, dead or busy neither delays nor fails its writer.
 * Who sent it is the kernel's word (``SCM_CREDENTIALS``, per message): root, the launcher's own user, the operator. The
   bot is the launcher's user, and Landlock does not cover unix sockets with a path, so it may poke too: see above.
@@ -32,7 +34,7 @@ BURST: Final = 20
 EVERY: Final = 2.0
 """Seconds until another one is: a flood costs Vault no more than polling does."""
 
-_NAME: Final = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+_POKE: Final = re.compile(rb"(!?)([A-Za-z0-9_][A-Za-z0-9._-]{0,63})")
 _WRITTEN: Final = re.compile(r"nasos/bots/([a-z][a-z0-9-]{0,30})/([A-Za-z0-9_][A-Za-z0-9._-]{0,63})")
 _WRITES: Final = frozenset({"secret.write", "secret.delete"})
 _CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid (unix(7))
@@ -42,7 +44,7 @@ OnEvent = Callable[[str, str, Outcome, Mapping[str, str]], object]
 """As `nasos.vault.VaultClient` tells of its writes, and as `Ledger.append` takes it."""
 
 
-def poke(run_directory: Path, bot: str, record: str) -> bool:
+def poke(run_directory: Path, bot: str, record: str, *, urgent: bool = False) -> bool:
     """Tell the launcher of ``bot`` that ``record`` changed; False when nobody took it. Never fails, never waits."""
     try:
         place = os.open(run_directory / f"{bot}.sock", os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -54,7 +56,7 @@ def poke(run_directory: Path, bot: str, record: str) -> bool:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wire:
             wire.setblocking(False)
             # By descriptor: a path of the state directory may be longer than a socket's address can be.
-            wire.sendto(record.encode(), f"/proc/self/fd/{place}")
+            wire.sendto(b"!" * urgent + record.encode(), f"/proc/self/fd/{place}")
     except OSError:
         return False
     finally:
@@ -132,12 +134,20 @@ class Pokes:
             self._path.unlink()
         self._wire.close()
 
-    def wait(self, wake: int, seconds: float) -> set[str]:
-        """The records that were named within ``seconds``, as soon as there is one; ``wake`` readable ends it early."""
+    def wait(self, wake: int, seconds: float) -> dict[str, bool]:
+        """The records that were named within ``seconds``, as soon as there is one, and whether each is urgent.
+
+        ``wake`` readable ends it early.
+        """
         if not select.select([self._wire.fileno(), wake], [], [], max(0.0, seconds))[0]:
-            return set()
-        named = (self._next() for _ in range(_AT_ONCE))
-        return {name.decode() for name in iter(lambda: next(named, None), None) if _NAME.fullmatch(name)}
+            return {}
+        messages = (self._next() for _ in range(_AT_ONCE))
+        named: dict[str, bool] = {}
+        for message in iter(lambda: next(messages, None), None):
+            if found := _POKE.fullmatch(message):
+                name = found[2].decode()
+                named[name] = named.get(name, False) or bool(found[1])
+        return named
 
     def _next(self) -> bytes | None:
         """What one message names, empty when its sender may not; None when there is no more."""

@@ -16,8 +16,8 @@ import os
 import select
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Final, Protocol
 
 from nasos.bot.credential import Credential
 from nasos.bot.document import DATABASE, confidential, database_credential
@@ -35,6 +35,16 @@ LONGEST: Final = 15.0  # seconds between polls while Vault does not answer
 _LAST: Final = 0.2  # seconds for a thread that is told to end and reads nothing
 
 
+class Changing(Protocol):
+    """Brings changed records into use (`change.Changes`)."""
+
+    def put(self, name: str, record: Record) -> None:
+        """Bring it into use; returns at once."""
+
+    def hurry(self, name: str) -> None:
+        """Do not wait for a better moment with it."""
+
+
 class Refresh:
     """What is known of Vault, and one step to know more."""
 
@@ -45,7 +55,7 @@ class Refresh:
         use_login: Callable[[Credential], object] | None,
         report: Report,
         pokes: Pokes | None = None,
-        changed: Callable[[str, Record], None] | None = None,
+        changes: Changing | None = None,
     ) -> None:
         self._read = read
         self._versions = dict(versions)
@@ -53,7 +63,7 @@ class Refresh:
         self._report = report
         self._pokes = pokes
         self._poked: set[str] = set()
-        self._changed = changed
+        self._changes = changes
         self._failures = 0
         self._told: set[type[Error]] = set()
         self._polls = 0
@@ -109,10 +119,16 @@ class Refresh:
                 select.select([self._wake], [], [], min(left, pause))
             elif named := self._pokes.wait(self._wake, left):
                 self._pokes.allowance.take()
-                self._look_at(named)
-                self._poked |= named
+                self._look_at(named.keys())
+                self._poked |= named.keys()
+                self._hurry([name for name, urgent in named.items() if urgent])
 
-    def _look_at(self, names: set[str]) -> None:
+    def _hurry(self, names: Iterable[str]) -> None:
+        if self._changes:
+            for name in names:
+                self._changes.hurry(name)
+
+    def _look_at(self, names: Collection[str]) -> None:
         try:
             for name in sorted(names):
                 self._look(name)
@@ -138,8 +154,8 @@ class Refresh:
         if applied and self._use_login:
             self._use_login(database_credential(record))
         self._versions[name] = record.version
-        if not applied and self._changed:
-            self._changed(name, record)
+        if not applied and self._changes:
+            self._changes.put(name, record)
             return
         when = "new connections use it" if applied else "in use after the next start of the bot"
         self._report.event("bot.secret", name, Outcome.OK, {"version": str(record.version), "applied": when})

@@ -76,6 +76,10 @@ class Command:
         self._agreed("test", candidate=candidate)
         return f"{self.program[0]} says that it works"
 
+    def accepts(self, fields: Fields, kept: Fields) -> bool | None:
+        """See `Rotator.accepts`: its own test, which must change nothing."""
+        return self._works(fields)
+
     def in_use(self, old: Fields) -> int:
         """See `Rotator.in_use`: not told."""
         return 0

@@ -81,6 +81,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     actor: str
     reason: str
     started: datetime
+    urgent: bool = False
+    """The consumers do not choose their moment."""
+    leaked: bool = False
+    """What was current before is destroyed, and can never come back."""
     failure: str = ""
     """Why it is being given up; empty while it is not."""
 

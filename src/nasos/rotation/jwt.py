@@ -34,12 +34,19 @@ Accepts: TypeAlias = Callable[[Fields, Sequence[str]], Sequence[str] | None]
 class BotFields(RandomFields):
     """A `Rotator` for fields of the record ``api`` of a bot."""
 
-    accepts: Accepts = field(kw_only=True)
+    tried: Accepts = field(kw_only=True)
+
+    def accepts(self, fields: Fields, kept: Fields) -> bool | None:
+        """See `Rotator.accepts`."""
+        asked = [name for name in self.fields if fields.get(name) != kept.get(name)]
+        taken = self.tried(fields, asked)
+        # Of what is current everything has to work; of what was replaced, nothing may.
+        return None if taken is None else bool(taken) if kept else set(taken) == set(asked)
 
     def revoke(self, old: Fields, kept: Fields, fence: Fence) -> str:
         """See `Rotator.revoke`: the consumers have confirmed, so what is left is the proof."""
         replaced = [name for name in self.fields if old.get(name) != kept.get(name)]
-        still = self.accepts(old, replaced)
+        still = self.tried(old, replaced)
         if still is None:
             return f"{', '.join(self.fields)} of before: not tried, the bot does not run"
         if still:

@@ -39,6 +39,10 @@ class RandomFields:
             raise CandidateRejected(f"the field {missing[0]} is empty")
         return f"{', '.join(self.fields)} replaced"
 
+    def accepts(self, fields: Fields, kept: Fields) -> bool | None:
+        """See `Rotator.accepts`."""
+        return None
+
     def in_use(self, old: Fields) -> int:
         """See `Rotator.in_use`."""
         return 0

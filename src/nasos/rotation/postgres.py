@@ -17,17 +17,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import psycopg
 from psycopg import sql
 
-from nasos.database import Endpoint, Login, act_as_owner, can_login, connect, set_password
+from nasos.database import Endpoint, Login, act_as_owner, can_login, connect, said, set_password
 from nasos.errors import CandidateRejected, RotationError
 from nasos.rotation.journal import Fields
 from nasos.rotation.rotator import Fence
 from nasos.secret import Secret
 
+REHEARSAL: Final = timedelta(minutes=1)
+"""How long a throw-away role can log in, should nobody come back to drop it."""
 DRAIN_SECONDS: Final = 10.0
 """Patience with sessions that are inside a transaction when their role is retired."""
 
@@ -84,6 +87,32 @@ class AlternatingRoles:
             raise CandidateRejected(f"{login.username} may not use the table {lacking[0]}")
         return f"{login.username} logs in and acts as {owner}"
 
+    def accepts(self, fields: Fields, kept: Fields) -> bool | None:
+        """See `Rotator.accepts`."""
+        return can_login(self.server, self._login(fields))
+
+    def rehearse(self, current: Fields) -> str:
+        """See `Rehearsing.rehearse`: a third role, made, used and dropped; after a minute it cannot log in anyway."""
+        role = f"{self.database}_rehearsal"
+        candidate = {**current, "username": Secret(role), "password": Secret.random()}
+        try:
+            with locked(self.server, self.admin(), self.database) as db:
+                _dropped(db, role)  # a killed rehearsal's
+                self._allowed(db, self._login(candidate))
+            return self.test(candidate)
+        finally:
+            with locked(self.server, self.admin(), self.database) as db:
+                _dropped(db, role)
+
+    def _allowed(self, db: psycopg.Connection, login: Login) -> None:
+        until = (datetime.now(UTC) + REHEARSAL).isoformat()
+        try:
+            _member(db, login.username, f"{self.database}_owner")
+            set_password(db, login)
+            db.execute(sql.SQL("ALTER ROLE {} VALID UNTIL {}").format(sql.Identifier(login.username), until))
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise CandidateRejected(f"{self.admin().username} may not do that: {said(error)}") from None
+
     def in_use(self, old: Fields) -> int:
         """See `Rotator.in_use`."""
         with connect(self.server, self.admin()) as db:
@@ -122,6 +151,11 @@ def _member(db: psycopg.Connection, role: str, owner: str) -> None:
     if not db.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone():
         db.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(sql.Identifier(role)))
     act_as_owner(db, role, owner)
+
+
+def _dropped(db: psycopg.Connection, role: str) -> None:
+    if db.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone():
+        db.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
 
 
 @contextmanager

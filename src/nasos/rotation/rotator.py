@@ -12,7 +12,7 @@ import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from nasos.rotation.journal import Fields
 
@@ -43,6 +43,12 @@ class Rotator(Protocol):
             CandidateRejected: It does not work, or lacks a right.
         """
 
+    def accepts(self, fields: Fields, kept: Fields) -> bool | None:
+        """Whether the target takes ``fields`` now, in what differs from ``kept``: tried, and nothing changes.
+
+        None where there is nobody to ask.
+        """
+
     def in_use(self, old: Fields) -> int:
         """How many sessions still live on ``old``; 0 where that cannot be told."""
 
@@ -51,6 +57,18 @@ class Rotator(Protocol):
 
         Raises:
             RotationError: It could not be proven dead (yet).
+        """
+
+
+@runtime_checkable
+class Rehearsing(Protocol):
+    """A rotator that can try itself out on something to throw away."""
+
+    def rehearse(self, current: Fields) -> str:
+        """Create and test a candidate that is nobody's, and remove it; return what was proven.
+
+        Raises:
+            CandidateRejected: It would not work; names what is missing.
         """
 
 
@@ -74,8 +92,11 @@ class Consumer(Protocol):
     def name(self) -> str:
         """For people."""
 
-    def deliver(self) -> None:
-        """Tell it that there is something new; never fails, for it looks by itself, too."""
+    def deliver(self, *, urgent: bool) -> None:
+        """Tell it that there is something new; never fails, for it looks by itself, too.
+
+        ``urgent``: it must not wait for a moment that suits it, because what is current before is known to others.
+        """
 
     def look(self, current: Mapping[str, Fields]) -> Sight:
         """Whether it works with what is current: the unit's secrets by name."""

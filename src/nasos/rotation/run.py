@@ -45,6 +45,18 @@ Candidate: TypeAlias = Callable[[Part, Fields], Fields]
 POLL: Final = 0.05  # seconds between looks at the consumers
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """Who wants a rotation, and how."""
+
+    actor: str
+    reason: str
+    urgent: bool = False
+    """The consumers take it up at once, also inside an order."""
+    leaked: bool = False
+    """What is current now is known to others: urgent, and destroyed once it is proven dead."""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """How a rotation ended."""
@@ -68,7 +80,7 @@ class Run:
     now: Callable[[], datetime]
     proofs: list[str] = field(default_factory=list)
 
-    def begin(self, candidate: Candidate, *, actor: str, reason: str, left: int = MOST_CANDIDATES) -> Open:
+    def begin(self, candidate: Candidate, order: Order, left: int = MOST_CANDIDATES) -> Open:
         """Open a rotation: candidates and intent in one write.
 
         Raises:
@@ -85,13 +97,15 @@ class Run:
                 for part, record in zip(self.unit.parts, current, strict=True)
             ),
             left=left,
-            actor=actor,
-            reason=reason,
+            actor=order.actor,
+            reason=order.reason,
             started=self.now(),
+            urgent=order.urgent or order.leaked,
+            leaked=order.leaked,
         )
         candidates = [candidate(part, record.fields) for part, record in zip(self.unit.parts, current, strict=True)]
         opened = Journal(self.store).begin(entry, candidates)
-        self._tell("rotation.begin", entry, Outcome.OK, {"reason": reason, "by": actor})
+        self._tell("rotation.begin", entry, Outcome.OK, {"reason": order.reason, "by": order.actor})
         return opened
 
     def finish(self, opened: Open) -> Result:
@@ -156,7 +170,12 @@ class Run:
                 if said is not Said.DONE:
                     raise RotationError(f"{why}, also with what was current before", "nasos rotate resume")
                 return said, why
-            case Step.RETIRE | Step.WITHDRAW | Step.DISCARD:
+            case Step.RETIRE:
+                ended = self._others_ended(opened)
+                if opened.entry.leaked:
+                    self._destroy(opened)
+                return ended
+            case Step.WITHDRAW | Step.DISCARD:
                 return self._others_ended(opened)
 
     def _accepted(self, opened: Open) -> tuple[Said, str]:
@@ -209,7 +228,7 @@ class Run:
         others = [(part, old) for part, old in self._ours(opened) if dict(old) != dict(current[part.name])]
         deadline = time.monotonic() + self.unit.overlap
         for consumer in self.unit.consumers:
-            consumer.deliver()
+            consumer.deliver(urgent=opened.entry.urgent)
         while True:
             sights = {consumer.name: consumer.look(current) for consumer in self.unit.consumers}
             broken = [name for name, sight in sights.items() if sight is Sight.BROKEN]
@@ -232,6 +251,16 @@ class Run:
             if dict(old) != dict(kept):
                 self.proofs.append(part.rotator.revoke(old, kept, self.fence))
         return Said.DONE, ""
+
+    def _destroy(self, opened: Open) -> None:
+        """Whoever could read what leaked could read what stood there before: none of it can come back."""
+        for member in opened.entry.members:
+            path = f"nasos/{member.name}"
+            leaked = [it.number for it in self.store.history(path) if it.number <= member.base and not it.destroyed]
+            if leaked:
+                self.fence()
+                self.store.destroy(path, leaked)
+            self.proofs.append(f"{member.name} up to version {member.base} destroyed")
 
     def _ours(self, opened: Open) -> list[tuple[Part, Fields]]:
         """What was current at the beginning, and the candidates."""

@@ -63,6 +63,10 @@ class SingleRole:
             raise CandidateRejected(f"{login.username} cannot log in with its new password")
         return f"{login.username} logs in"
 
+    def accepts(self, fields: Fields, kept: Fields) -> bool | None:
+        """See `Rotator.accepts`."""
+        return can_login(self.server, self._login(fields))
+
     def in_use(self, old: Fields) -> int:
         """See `Rotator.in_use`: sessions do not tell by which password they were opened."""
         return 0

@@ -145,7 +145,7 @@ def test_a_long_state_directory_has_a_socket_too(tmp_path: Path, waker: int) -> 
     deep.mkdir()
     with Pokes(deep, "mybot", {os.geteuid()}) as pokes:
         assert poke(deep, "mybot", "db")
-        assert pokes.wait(waker, 30) == {"db"}
+        assert pokes.wait(waker, 30) == {"db": False}
 
 
 def test_a_missing_run_directory_is_a_clear_error(tmp_path: Path) -> None:
@@ -162,23 +162,25 @@ def test_only_a_listed_user_is_heard(tmp_path: Path, waker: int) -> None:
     path = tmp_path / "mybot.sock"
     with Pokes(tmp_path, "mybot", {ANOTHER}) as pokes:
         assert poke(tmp_path, "mybot", "db")
-        assert pokes.wait(waker, 0.2) == set()
+        assert pokes.wait(waker, 0.2) == {}
         if os.geteuid() == 0:
             path.chmod(0o666)
             subprocess.run([sys.executable, "-c", AS_ANOTHER_USER, str(path), str(ANOTHER)], check=True)
-            assert pokes.wait(waker, 30) == {"api"}
+            assert pokes.wait(waker, 30) == {"api": False}
 
 
 def test_many_words_are_one(tmp_path: Path, waker: int) -> None:
-    """What is said again before somebody listens is said once; descriptors that come along are not taken."""
+    """What is said again before somebody listens is said once, and urgent if it was once; descriptors are not taken."""
     with Pokes(tmp_path, "mybot", {os.geteuid()}) as pokes:
         for name in ("db", "api", "db", "db"):
             poke(tmp_path, "mybot", name)
+        poke(tmp_path, "mybot", "api", urgent=True)
+        poke(tmp_path, "mybot", "api")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wire, (tmp_path / "any").open("w") as file:
             wire.connect(str(tmp_path / "mybot.sock"))
             socket.send_fds(wire, [b"exchange"], [file.fileno()])
         before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208  names, without a path for each
-        assert pokes.wait(waker, 30) == {"db", "api", "exchange"}
+        assert pokes.wait(waker, 30) == {"db": False, "api": True, "exchange": False}
         assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208  as above
 
 
@@ -222,5 +224,5 @@ def test_a_clients_event_pokes_whom_it_concerns(
     told: list[object] = []
     with Pokes(tmp_path, "mybot", {os.geteuid()}) as pokes:
         poking(tmp_path, lambda *event: told.append(event[:3]))(*event, {})
-        assert pokes.wait(waker, 0.1) == heard
+        assert pokes.wait(waker, 0.1).keys() == heard
     assert told == [event]

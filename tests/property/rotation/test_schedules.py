@@ -21,12 +21,12 @@ EFFECTS = 40
 """More side effects than a rotation with its recovery has."""
 
 
-def survive(schedule: dict[int, str], script: list[Sight], *, rejects: int = 0) -> World:
+def survive(schedule: dict[int, str], script: list[Sight], *, rejects: int = 0, leaked: bool = False) -> World:
     """Rotate under this schedule, again and again until nothing is open; the checker watches every effect."""
     faults = Faults(schedule)
     world = World(faults=faults, consumers=[ScriptedConsumer(script)], overlap=0.0)
     world.server.rejects = rejects
-    at_most_one = True
+    at_most_one, first = True, world.current
 
     def check() -> None:
         nonlocal at_most_one
@@ -34,7 +34,7 @@ def survive(schedule: dict[int, str], script: list[Sight], *, rejects: int = 0) 
         at_most_one &= world.open <= 1
 
     faults.watch = check
-    world.process(lambda engine: engine.rotate(NAME, actor="tester", reason="schedule"))
+    world.process(lambda engine: engine.rotate(NAME, actor="tester", reason="schedule", leaked=leaked))
     for _ in range(2 * EFFECTS):
         if not world.open:
             break
@@ -43,6 +43,9 @@ def survive(schedule: dict[int, str], script: list[Sight], *, rejects: int = 0) 
     check()
     assert at_most_one
     assert world.nothing_left(), f"left over: {schedule}, {world.server.passwords.keys()}"
+    if leaked and dict(world.current) != dict(first):
+        kept = [version.number for version in world.store.history(f"nasos/{NAME}") if not version.destroyed]
+        assert dict(first) not in [dict(world.store.read(f"nasos/{NAME}", number).fields) for number in kept]
     return world
 
 
@@ -75,4 +78,5 @@ def test_ten_thousand_schedules() -> None:
     for seed in range(10_000):
         chance = random.Random(seed)  # noqa: S311  a schedule, no key
         schedule = {chance.randint(1, EFFECTS): chance.choice(FAULTS) for _ in range(chance.randint(1, 5))}
-        survive(schedule, chance.choice([[Sight.CONFIRMED], [Sight.BROKEN, Sight.CONFIRMED]]))
+        script = chance.choice([[Sight.CONFIRMED], [Sight.BROKEN, Sight.CONFIRMED]])
+        survive(schedule, script, leaked=chance.random() < 0.3)

@@ -51,6 +51,7 @@ def test_the_rotator_is_given_exactly_what_is_named(tmp_path: Path) -> None:
     policy = next(role.policy for role in roles(("nasos",), entrusted(rotation)) if role.name == "rotator")
     assert 'path "kv/data/nasos/app/foo" {\n  capabilities = ["read", "update"]' in policy
     assert 'path "kv/data/nasos/app/boss" {\n  capabilities = ["read"]' in policy
-    assert policy.count("nasos/app/") == 3
+    assert 'path "kv/destroy/nasos/app/foo" {' in policy
+    assert policy.count("nasos/app/") == 4
     others = [role.policy for role in roles(("nasos",), entrusted(rotation)) if role.name not in {"rotator", "app"}]
     assert not any("app/foo" in text for text in others)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from fixtures.rotation import NAME, World
-from nasos.errors import AlreadyRunning, SecretNotFound, UsageError, VaultUnreachable
+from nasos.errors import AlreadyRunning, SecretDeleted, SecretNotFound, UsageError, VaultUnreachable
 from nasos.ledger import Outcome
 from nasos.rotation import lease
 from nasos.rotation.journal import Journal
 from nasos.rotation.rotator import Part, Sight, Unit
-from nasos.rotation.run import Run
+from nasos.rotation.run import Order, Run
 from nasos.rotation.transition import ALERT_AFTER, MOST_CANDIDATES, End
 from nasos.secret import Secret
 from simulators.roles import Faults, ScriptedConsumer, SimulatedRoles
@@ -71,6 +71,35 @@ def test_a_target_that_wants_none_of_them_leaves_everything_as_it_was() -> None:
     assert world.nothing_left()
 
 
+def test_what_leaked_is_destroyed_with_everything_before_it_and_cannot_come_back() -> None:
+    """Once it is proven dead: no version up to it can be read; a rollback to one is refused and changes nothing."""
+    consumer = ScriptedConsumer([Sight.CONFIRMED])
+    world = World(consumers=[consumer])
+    rotate(world)
+    assert not consumer.urgent
+    result = world.engine.rotate(NAME, actor="tester", reason="leak", leaked=True)
+    assert (result.end, result.proofs[-1]) == (End.ROTATED, f"{NAME} up to version 2 destroyed")
+    assert consumer.urgent
+    assert [version.destroyed for version in world.store.history(f"nasos/{NAME}")] == [True, True, False]
+    before = world.current
+    for version in (1, 2):
+        with pytest.raises(SecretDeleted):
+            world.engine.rollback(NAME, {NAME: version}, actor="tester", reason="test")
+    assert dict(world.current) == dict(before)
+    assert world.reader_logs_in()
+    assert world.nothing_left()
+
+
+def test_what_leaked_is_kept_while_it_is_current() -> None:
+    """A consumer that fails with the new one brings the leaked one back: nobody is locked out, and it says so."""
+    world = World(consumers=[ScriptedConsumer([Sight.BROKEN, Sight.CONFIRMED])])
+    result = world.engine.rotate(NAME, actor="tester", reason="leak", leaked=True)
+    assert result.end is End.ROLLED_BACK
+    assert result.failure
+    assert world.reader_logs_in()
+    assert not [version for version in world.store.history(f"nasos/{NAME}") if version.destroyed]
+
+
 def test_consumers_are_told_and_waited_for() -> None:
     """The old one lives until the consumer is seen with the new one."""
     consumer = ScriptedConsumer([Sight.WAITING, Sight.WAITING, Sight.CONFIRMED])
@@ -107,7 +136,7 @@ def test_what_the_operator_writes_meanwhile_is_his() -> None:
     """Somebody's own write between begin and promotion is not overwritten; our candidate ends."""
     world = World()
     run = Run(world.store, world.engine.units[NAME], lambda: None, lambda *_: None, world.engine.now)
-    opened = run.begin(lambda part, current: part.rotator.create(current), actor="t", reason="t")
+    opened = run.begin(lambda part, current: part.rotator.create(current), Order(actor="t", reason="t"))
     his = Secret.random()
     world.server.passwords["sim_a"] = his
     world.store.write(f"nasos/{NAME}", {"username": "sim_a", "role": "a", "password": his})
@@ -158,9 +187,9 @@ def test_a_unit_whose_rotation_is_open_cannot_be_opened_again() -> None:
     """Check-and-set 0 on the journal: two halves of a pair never change at once, whoever holds a lease."""
     world = World()
     run = Run(world.store, world.engine.units[NAME], lambda: None, lambda *_: None, world.engine.now)
-    run.begin(lambda part, current: part.rotator.create(current), actor="t", reason="t")
+    run.begin(lambda part, current: part.rotator.create(current), Order(actor="t", reason="t"))
     with pytest.raises(AlreadyRunning, match="is open already"):
-        run.begin(lambda part, current: part.rotator.create(current), actor="t", reason="t")
+        run.begin(lambda part, current: part.rotator.create(current), Order(actor="t", reason="t"))
 
 
 def test_trouble_leaves_it_open_and_the_next_rotation_finishes_it_first() -> None:

@@ -73,5 +73,5 @@ def test_a_failure_is_told_and_raised() -> None:
 
 def test_there_is_no_way_back() -> None:
     """Old versions of it are nowhere, and that is said."""
-    with pytest.raises(UsageError, match="no way back"):
+    with pytest.raises(UsageError, match="can only be rotated"):
         engine(Something()).rollback(NAME, {}, actor="tester", reason="x")

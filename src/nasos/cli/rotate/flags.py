@@ -29,10 +29,21 @@ if TYPE_CHECKING:
 @click.option("--jwt", is_flag=True, help="The secrets that sign the bot's logins.")
 @click.option("--api", is_flag=True, help="Which exchange API keys should be replaced.")
 @click.option("--dry-run", is_flag=True, help="Show what would be done.")
+@click.option("--now", "urgent", is_flag=True, help="The bot takes it up at once, also inside an order.")
+@click.option("--leaked", is_flag=True, help="As --now; and the old values are destroyed, with every one before them.")
 @click.option("--rollback", metavar="NAME", help="Bring the version before back; as the command rollback.")
 @click.pass_context
 def rotate(  # noqa: PLR0913  one argument per flag
-    context: click.Context, *, everything: bool, db: bool, jwt: bool, api: bool, dry_run: bool, rollback: str | None
+    context: click.Context,
+    *,
+    everything: bool,
+    db: bool,
+    jwt: bool,
+    api: bool,
+    dry_run: bool,
+    urgent: bool,
+    leaked: bool,
+    rollback: str | None,
 ) -> int:
     """Rotate secrets: the new one is proven before, the old one proven dead after, and nothing stops."""
     if context.invoked_subcommand:
@@ -52,7 +63,10 @@ def rotate(  # noqa: PLR0913  one argument per flag
         if dry_run:
             _show(at.engine, wanted)
         else:
-            code = max([ended(at.engine.rotate(name, actor=person(), reason="asked for")) for name in wanted] or [0])
+            reason = "leaked" if leaked else "asked for"
+            for name in wanted:
+                result = at.engine.rotate(name, actor=person(), reason=reason, urgent=urgent, leaked=leaked)
+                code = max(code, ended(result))
         if api or everything:
             code = max(code, review(at))
     return code

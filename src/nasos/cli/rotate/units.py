@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("name")
 @click.option("--reason", default="asked for", help="Why, for the ledger.")
-def now(name: str, reason: str) -> int:
+@click.option("--now", "urgent", is_flag=True, help="The bot takes it up at once, also inside an order.")
+@click.option("--leaked", is_flag=True, help="As --now; and the old value is destroyed, with every one before it.")
+def now(name: str, reason: str, *, urgent: bool, leaked: bool) -> int:
     """Rotate one secret by its name ("nasos rotate list")."""
     with rotating(load()) as at:
-        return ended(at.engine.rotate(name, actor=person(), reason=reason))
+        return ended(at.engine.rotate(name, actor=person(), reason=reason, urgent=urgent, leaked=leaked))
 
 
 @click.command()

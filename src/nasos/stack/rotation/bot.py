@@ -46,9 +46,9 @@ class Bot:
         """See `Consumer.name`."""
         return f"bot {self.stack.settings.bot.name}"
 
-    def deliver(self) -> None:
+    def deliver(self, *, urgent: bool) -> None:
         """See `Consumer.deliver`."""
-        poke(self.stack.home.run("bot"), self.stack.settings.bot.name, self.record)
+        poke(self.stack.home.run("bot"), self.stack.settings.bot.name, self.record, urgent=urgent)
 
     def look(self, current: Mapping[str, Fields]) -> Sight:
         """See `Consumer.look`."""
@@ -87,7 +87,7 @@ def units(stack: Stack, vault: VaultClient) -> dict[str, Unit]:
         return all(probe(api, current) for probe in _PROBES.values())
 
     def of_bot(name: str, fields: tuple[str, ...]) -> Unit:
-        part = Part(f"{bot}/api", BotFields(fields, accepts=accepted), fields)
+        part = Part(f"{bot}/api", BotFields(fields, tried=accepted), fields)
         return Unit(f"{bot}/{name}", (part,), (Bot(stack, "api", on_api),), OVERLAP)
 
     return {

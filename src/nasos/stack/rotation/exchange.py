@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from nasos.bot.api import BotApi
-from nasos.bot.change import AGAIN
+from nasos.bot.change import AGAIN, PATIENCE_SECONDS
 from nasos.bot.poke import poke
 from nasos.errors import BotError, CandidateRejected, ExchangeError, LedgerError, NotAsked, UsageError
 from nasos.exchange.key import Answer, ApiKey, Refused, Right, key_of
@@ -32,8 +32,9 @@ from nasos.stack.rotation.place import Place, of
 from nasos.vault import VaultClient
 
 RECORD: Final = "exchange"
-OVERLAP: Final = 180.0
-"""Seconds for the bot to load its configuration anew, which it does between two rounds, and to come back."""
+OVERLAP: Final = PATIENCE_SECONDS + 180.0
+"""Seconds for the bot to be outside of any order, to load its configuration anew, which it does between two rounds, and
+to come back."""
 
 Ask = Callable[[ApiKey], Answer]
 
@@ -66,7 +67,7 @@ def settled(unit: Unit, current: Fields) -> dict[str, Sight]:
     """How the bot is seen with a key that has none before it to go back to, once it is not waited for any more."""
     deadline = time.monotonic() + unit.overlap
     for consumer in unit.consumers:
-        consumer.deliver()
+        consumer.deliver(urgent=False)
     while True:
         sights = {consumer.name: consumer.look({unit.name: current}) for consumer in unit.consumers}
         if Sight.WAITING not in sights.values() or time.monotonic() > deadline:
@@ -103,6 +104,15 @@ class ExchangeKey:
         if not answer.rights & {Right.TRADE, Right.FUTURES}:
             raise CandidateRejected(f"the key {key.ending} may not trade")
         return f"the exchange accepts the key {key.ending}"
+
+    def accepts(self, fields: Fields, kept: Fields) -> bool | None:
+        """See `Rotator.accepts`: a signed request."""
+        try:
+            return not isinstance(self.ask(key_of(fields)), Refused)
+        except NotAsked:
+            return None
+        except UsageError:  # no key in it
+            return False
 
     def in_use(self, old: Fields) -> int:
         """See `Rotator.in_use`."""
@@ -142,17 +152,22 @@ class KeyUser:
     def _bot(self) -> str:
         return self.stack.settings.bot.name
 
-    def deliver(self) -> None:
+    def deliver(self, *, urgent: bool) -> None:
         """See `Consumer.deliver`."""
+        self._follow()
+        poke(self.stack.home.run("bot"), self._bot, RECORD, urgent=urgent)
+
+    def _follow(self) -> None:
         self.version = self.vault.metadata(name_of(self._bot)).current
         paths = (self.stack.home.ledger, self.stack.home.run("bot") / "events.jsonl")
         self._followed = tuple(Follower(path, START) for path in paths)
-        poke(self.stack.home.run("bot"), self._bot, RECORD)
 
     def look(self, current: Mapping[str, Fields]) -> Sight:
         """See `Consumer.look`."""
         if not running(self.stack):
             return Sight.ABSENT
+        if not self._followed:  # nothing was delivered: is the one that is stored in use?
+            self._follow()
         outcome = self._said()
         if outcome is Outcome.FAILED:
             return Sight.BROKEN

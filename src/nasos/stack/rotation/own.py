@@ -38,7 +38,7 @@ class Readers:
     name: str = "its readers"
     _told: float = field(default=0.0, init=False)
 
-    def deliver(self) -> None:
+    def deliver(self, *, urgent: bool) -> None:
         """See `Consumer.deliver`: they read by themselves."""
         self._told = time.monotonic()
 

@@ -6,3 +6,6 @@ path "kv/data/nasos/<secret>" {
 path "kv/metadata/nasos/<secret>" {
   capabilities = ["read"]
 }
+path "kv/destroy/nasos/<secret>" {
+  capabilities = ["update"]
+}

@@ -1,6 +1,7 @@
-# The rotator: replaces what it may rotate, and journals in _rotation/. It cannot destroy an old version: that one
-# is the way back. Of what only people replace it sees the exchange's key, because it finishes a replacement that was
-# killed, asks the exchange about the key, and puts away the old one once the exchange refuses it.
+# The rotator: replaces what it may rotate, and journals in _rotation/. It destroys old versions of what leaked; that
+# takes nothing from it that ten new versions would not prune. Of what only people replace it sees the exchange's key,
+# because it finishes a replacement that was killed, asks the exchange about the key, and puts away the old one once the
+# exchange refuses it.
 path "kv/data/nasos/bots/+/api" {
   capabilities = ["create", "read", "update"]
 }
@@ -13,11 +14,23 @@ path "kv/data/nasos/bots/+/exchange" {
 path "kv/delete/nasos/bots/+/exchange" {
   capabilities = ["update"]
 }
+path "kv/destroy/nasos/bots/+/api" {
+  capabilities = ["update"]
+}
+path "kv/destroy/nasos/bots/+/db" {
+  capabilities = ["update"]
+}
 path "kv/data/nasos/postgres/*" {
   capabilities = ["create", "read", "update"]
 }
+path "kv/destroy/nasos/postgres/*" {
+  capabilities = ["update"]
+}
 path "kv/data/nasos/gateway/*" {
   capabilities = ["create", "read", "update"]
+}
+path "kv/destroy/nasos/gateway/*" {
+  capabilities = ["update"]
 }
 
 # How old every secret is, for the timetable; no value.
