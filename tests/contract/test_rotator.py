@@ -16,7 +16,7 @@ from fixtures import rotators
 from fixtures.rotators import Target
 from nasos.errors import CandidateRejected, Error, LeaseLost
 
-KINDS = ("simulated", "alternating", "single", "self", "command", "random", "bot fields")
+KINDS = ("simulated", "alternating", "single", "self", "admin", "command", "random", "bot fields")
 
 
 def allowed() -> None:
@@ -47,6 +47,8 @@ def target(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> Target:
         return makers[kind]()
     if ":" in kind:
         return _given(kind)
+    if kind == "admin":
+        return rotators.admin_target(request.getfixturevalue("postgres"))
     return rotators.postgres_target(request.getfixturevalue("postgres"), kind)
 
 

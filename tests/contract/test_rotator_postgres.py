@@ -8,11 +8,11 @@ import psycopg
 import pytest
 
 from fixtures.postgres import PostgresUnderTest
-from fixtures.rotators import Target, postgres_target
+from fixtures.rotators import Target, admin_target, postgres_target
 from nasos.database import Login, connect, set_password
-from nasos.errors import CandidateRejected, RotationError
+from nasos.errors import CandidateRejected, DatabaseError, RotationError
 from nasos.rotation import postgres as rotating
-from nasos.rotation.postgres import AlternatingRoles
+from nasos.rotation.postgres import AlternatingRoles, sessions
 from nasos.secret import Secret
 
 
@@ -185,3 +185,38 @@ def test_a_killed_rehearsals_role_is_cleared_by_the_next_one(postgres: PostgresU
         db.execute(f'CREATE ROLE "{real.rotator.database}_rehearsal" LOGIN')
     real.rotator.rehearse(real.current)
     assert f"{real.rotator.database}_rehearsal" not in roles_of(postgres, real.rotator.database)
+
+
+def test_an_administrator_is_not_ended_by_one_who_cannot_log_in(postgres: PostgresUnderTest) -> None:
+    """What is stored does not log in, by somebody's hand: the other stays, and nobody is locked out."""
+    target = admin_target(postgres)
+    candidate = target.rotator.create(target.current)
+    target.rotator.set(candidate, allowed)
+    wrong = {**candidate, "password": Secret.random()}
+    with pytest.raises(DatabaseError):
+        target.rotator.revoke(target.current, wrong, allowed)
+    assert target.works(target.current)
+    assert target.works(candidate)
+
+
+def test_the_servers_own_workers_are_nobodys_sessions(postgres: PostgresUnderTest) -> None:
+    """They run as the first superuser: he could never be retired, if they counted."""
+    target = admin_target(postgres)
+    with connect(postgres.server, postgres.admin) as db:
+        workers = db.execute(
+            "SELECT usename FROM pg_stat_activity WHERE backend_type = 'logical replication launcher'"
+        ).fetchall()
+        assert workers == [(postgres.admin.username,)]
+        assert sessions(db, postgres.admin.username) == 0
+    assert target.rotator.in_use(target.current) == 0
+
+
+def test_a_superuser_who_is_none_any_more_does_not_pass(postgres: PostgresUnderTest) -> None:
+    """He logs in, and could not do his work."""
+    target = admin_target(postgres)
+    candidate = target.rotator.create(target.current)
+    target.rotator.set(candidate, allowed)
+    with connect(postgres.server, postgres.admin) as db:
+        db.execute(f"ALTER ROLE {candidate['username'].reveal()} NOSUPERUSER".encode())
+    with pytest.raises(CandidateRejected, match="no superuser"):
+        target.rotator.test(candidate)

@@ -186,8 +186,13 @@ def retire(db: psycopg.Connection, role: str) -> None:
 
 
 def sessions(db: psycopg.Connection, role: str) -> int:
-    """How many there are of ``role``."""
-    found = db.execute("SELECT count(*) FROM pg_stat_activity WHERE usename = %s", (role,)).fetchone()
+    """How many there are of ``role``, besides the one that asks."""
+    # PostgreSQL's own workers run as the first superuser, and are nobody's sessions.
+    asked = (
+        "SELECT count(*) FROM pg_stat_activity WHERE usename = %s AND pid <> pg_backend_pid()"
+        " AND backend_type IN ('client backend', 'walsender')"
+    )
+    found = db.execute(asked, (role,)).fetchone()
     return int(found[0]) if found else 0
 
 

@@ -3,6 +3,8 @@
 Rules:
 
 * A password is in Vault before the server hears of it.
+* The first superuser of every cluster has one name, for a dump names him as the grantor of memberships; who may log in
+  is the administrator that Vault names (two take turns).
 * Two LOGIN roles per bot, members of one NOLOGIN owner with ``SET role``: whichever of them makes a table, the
   owner has it, so that rotation can alternate between them (measured: without it the second role may not read).
 * The cluster appears whole: ``initdb`` works in a temporary directory that is renamed at the end. Each run has one of
@@ -86,7 +88,7 @@ def initialize(server: Server, admin: Login) -> bool:
     fd = anonymous_file("initdb", admin.password.reveal().encode(), owner=server.owner)
     try:
         done = subprocess.run(
-            [str(find("initdb")), "-D", str(temporary), "-U", admin.username, f"--pwfile=/proc/self/fd/{fd}",
+            [str(find("initdb")), "-D", str(temporary), "-U", ADMIN, f"--pwfile=/proc/self/fd/{fd}",
              "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums"],
             pass_fds=(fd,), env=child_environment(), capture_output=True, text=True, check=False,
             cwd="/", umask=0o077, **child_identity(server.owner),
@@ -98,9 +100,29 @@ def initialize(server: Server, admin: Login) -> bool:
             f"initdb failed: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}",
             f'"df -h {server.data.parent}" shows the space left',
         )
+    if admin.username != ADMIN:
+        _hand_over(temporary, admin, server.owner)
     temporary.rename(server.data)
     fsync_directory(server.data.parent)
     return True
+
+
+def _hand_over(data: Path, admin: Login, owner: int | None) -> None:
+    """Let ``admin`` log in instead of the first superuser; the server runs alone for it, and listens nowhere."""
+    name, password = admin.username.replace('"', '""'), admin.password.reveal().replace("'", "''")
+    statements = (
+        f"CREATE ROLE \"{name}\" SUPERUSER LOGIN PASSWORD '{password}'",
+        f"ALTER ROLE {ADMIN} NOLOGIN PASSWORD NULL",
+    )
+    done = subprocess.run(
+        [str(find("postgres")), "--single", "-D", str(data), "postgres"],
+        input="\n".join((*statements, "")),
+        env=child_environment(), capture_output=True, text=True, check=False, cwd="/", umask=0o077,
+        **child_identity(owner),
+    )  # fmt: skip
+    told = [line.partition("ERROR: ")[2].strip() for line in done.stderr.splitlines() if "ERROR: " in line]
+    if done.returncode or told:
+        raise DatabaseError(f"the administrator could not be made: {(told or ['no reason given'])[0]}")
 
 
 def configure(server: Server, tls: Path) -> bool:

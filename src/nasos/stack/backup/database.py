@@ -20,7 +20,7 @@ from nasos.settings import child_environment
 from nasos.stack.backup.files import described
 from nasos.stack.backup.manifest import DATABASES, ROLES, Part
 from nasos.stack.binaries import find
-from nasos.stack.postgres import Server
+from nasos.stack.postgres import ADMIN, Server
 
 _OWN: Final = "postgres"
 """The database that every cluster has."""
@@ -72,14 +72,15 @@ def restore(server: Server, admin: Login, parts: Path, listed: Sequence[Part]) -
 
 
 def _without(roles: bytes, admin: str) -> bytes:
-    """The roles without the administrator: he exists, with the password that is in Vault."""
-    own = tuple(f"{verb} ROLE {name}".encode() for verb in ("CREATE", "ALTER") for name in (admin, f'"{admin}"'))
-    kept = [
-        line
-        for line in roles.splitlines(keepends=True)
-        if not any(line.startswith((start + b";", start + b" WITH ")) for start in own)
-    ]
-    return b"".join(kept)
+    """The roles without those who exist: the administrator keeps the password that is in Vault."""
+    exist = [_line("CREATE", name) for name in (ADMIN, admin)] + [_line("ALTER", admin)]
+    own = tuple(start for pair in exist for start in pair)
+    return b"".join(line for line in roles.splitlines(keepends=True) if not line.startswith(own))
+
+
+def _line(verb: str, name: str) -> tuple[bytes, bytes, bytes, bytes]:
+    plain, quoted = f"{verb} ROLE {name}".encode(), f'{verb} ROLE "{name}"'.encode()
+    return plain + b";", plain + b" WITH ", quoted + b";", quoted + b" WITH "
 
 
 def _connection(server: Server, database: str) -> str:
