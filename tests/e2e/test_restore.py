@@ -57,6 +57,7 @@ def moved(bot: Walk) -> Iterator[Moved]:
     file, identity = place / "moving.age", place / "moving.key"
     recipient = bot.nasos("backup", "keygen", str(identity)).stdout.strip()
     bot.nasos("secret", "set", "app/moving", stdin="through the backup")
+    bot.nasos("rotate", "now", "postgres/admin")  # so that it is not the cluster's first superuser who comes back
     bot.nasos("backup", str(file), "--recipient", recipient)
     stack_id = json.loads((bot.home / "stack.json").read_text())["id"]
     usual = Path("/etc/nasos") if bot.user is None else place / ".config" / "nasos"
