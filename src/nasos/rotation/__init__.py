@@ -13,6 +13,7 @@
 ``single_role`` one database role that changes its password
 ``password``    random values that live in Vault only
 ``jwt``         what signs and guards the bot's logins
+``signing``     the gateway's ring of keys; ``signing_keys`` its rotator
 ``command``     the user's own program
 ==============  =====================================================================
 """

@@ -32,6 +32,7 @@ from nasos.stack.home import Home
 from nasos.stack.log import Log
 from nasos.stack.ports import require_free
 from nasos.stack.programs import STOP_ORDER, programs, wanted
+from nasos.stack.rotation.gateway import ensure_signing_keys
 from nasos.stack.seal import memory
 from nasos.stack.seal.keys import keys
 from nasos.stack.seal.opening import make_ready
@@ -115,6 +116,7 @@ def _bring_up(stack: Stack, say: Say) -> None:
         _wait(stack, "vault", probes["vault"])
     with step(say, "PostgreSQL: TLS and SCRAM only, login proven"):
         _bring_up_database(stack, vault, probes["postgres"])
+        ensure_signing_keys(vault)
         _finish_rotations(stack, vault, say)
     with step(say, "bot: its secrets in memory only, API login proven"):
         if "exchange" in names:

@@ -8,7 +8,7 @@ from nasos.rotation.engine import Engine
 from nasos.rotation.rotator import Unit
 from nasos.rotation.run import Tell
 from nasos.stack.embedded import Stack
-from nasos.stack.rotation import bot, database, exchange, own
+from nasos.stack.rotation import bot, database, exchange, gateway, own
 from nasos.stack.rotation.vault import procedures
 from nasos.vault import VaultClient
 from nasos.vault.kv import KvStore
@@ -26,4 +26,4 @@ def engine(stack: Stack, vault: VaultClient, tell: Tell, *, wait: float = 0.0) -
 def units(stack: Stack, vault: VaultClient) -> dict[str, Unit]:
     """Everything that rotates, by name; also what is not stored yet."""
     key = exchange.unit(stack, vault)
-    return {**bot.units(stack, vault), key.name: key, **database.units(stack, vault), **own.units(stack, vault)}
+    return {**bot.units(stack, vault), key.name: key, **database.units(stack, vault), **gateway.units(), **own.units(stack, vault)}
