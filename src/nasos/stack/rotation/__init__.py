@@ -26,4 +26,10 @@ def engine(stack: Stack, vault: VaultClient, tell: Tell, *, wait: float = 0.0) -
 def units(stack: Stack, vault: VaultClient) -> dict[str, Unit]:
     """Everything that rotates, by name; also what is not stored yet."""
     key = exchange.unit(stack, vault)
-    return {**bot.units(stack, vault), key.name: key, **database.units(stack, vault), **gateway.units(), **own.units(stack, vault)}
+    return {
+        **bot.units(stack, vault),
+        key.name: key,
+        **database.units(stack, vault),
+        **gateway.units(),
+        **own.units(stack, vault),
+    }
