@@ -75,6 +75,10 @@ class AdminRoles:
             raise CandidateRejected(f"{login.username} is no superuser")
         return f"{login.username} logs in and is a superuser"
 
+    def accepts(self, fields: Fields, kept: Fields) -> bool | None:
+        """See `Rotator.accepts`."""
+        return can_login(self.server, login_of(fields, _DATABASE))
+
     def in_use(self, old: Fields) -> int:
         """See `Rotator.in_use`."""
         with connect(self.server, self.current()) as db:

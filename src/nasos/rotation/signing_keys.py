@@ -47,6 +47,10 @@ class SigningKeys:
             raise CandidateRejected("tokens of the key before would be refused at once")
         return f"{ring.current.kid} signs and verifies"
 
+    def accepts(self, fields: Fields, kept: Fields) -> bool | None:
+        """See `Rotator.accepts`: there is nobody to ask, the ring itself says it."""
+        return None
+
     def in_use(self, old: Fields) -> int:
         """See `Rotator.in_use`: tokens are not counted."""
         return 0
