@@ -13,6 +13,7 @@ import pytest
 
 from fixtures.stack import Walk
 from nasos.bot.sandbox import supported
+from nasos.checks.exposure import MAP
 
 Settings = Callable[[str], None]
 
@@ -45,7 +46,7 @@ def test_each_stored_secret_has_a_line_with_its_dates(bot: Walk) -> None:
     assert found["app/timetable"]["how"] == "reminder"
     assert all(row["next"] for row in found.values())
     assert not any(row["due"] or row["overdue"] for row in found.values())
-    assert "next: bots/nasos/" in bot.nasos("rotate", "due").stdout
+    assert "next: " in bot.nasos("rotate", "due").stdout
 
 
 def test_what_is_due_is_rotated_and_then_not_due(bot: Walk, schedule: Settings) -> None:
@@ -128,3 +129,54 @@ def test_while_vault_is_away_a_look_fails_with_its_reason_and_the_bot_trades_on(
     assert bot.pid("bot") == pid
     bot.run(python, "-m", "nasos.stack.rotator", told)
     assert json.loads((bot.home / "run" / "rotator" / "state.json").read_text())["error"] == ""
+
+
+def stored(bot: Walk) -> set[tuple[str, str]]:
+    """Every path below `nasos/` in Vault with its fields, asked by the operator."""
+    names = [row["name"] for row in bot.json("secret", "list")]
+    return {(name, field) for name in names for field in bot.json("secret", "get", name, "--reveal")["fields"]}
+
+
+def private(bot: Walk) -> set[str]:
+    """Every file that the map lists as private, where it is."""
+    found = [path for listed in MAP if listed.mode == 0o600 for path in bot.home.glob(listed.pattern)]
+    return {str(path.relative_to(bot.home)) for path in found}
+
+
+def test_every_stored_secret_has_a_rotator_or_a_reminder(bot: Walk) -> None:
+    """Each path and field in Vault, each private file, the unseal key: a line of the timetable, or why not."""
+    for name, field in (("app/webhook", "value"), ("bots/nasos/telegram", "token"), ("bots/nasos/exchange", "secret")):
+        bot.nasos("secret", "set", name, "--field", field, stdin="a value of the user's")
+    known = {(row["place"], row["field"]): row for row in bot.json("rotate", "inventory")}
+    assert stored(bot) - set(known) == set()
+    assert {("bots/nasos/telegram", "token"), ("bots/nasos/api", "ws_token")} <= set(known)
+    assert {(name, "") for name in private(bot)} - set(known) == set()
+    assert ("unseal.key", "") in known
+    assert ("vault/keyring", "") in known
+    for place, row in known.items():
+        assert row["how"] != "unknown", place
+        dated = row["next"] is not None or row["place"] in {"recovery key", "key of your backups"}
+        assert dated or row["how"] in {"public", "derived"}, place
+    assert known["bots/nasos/api", "jwt_secret_key"]["by"] == "bots/nasos/jwt"
+    assert bot.nasos("rotate", "inventory").returncode == 0
+
+
+def test_a_secret_that_nobody_thought_of_is_a_finding(bot: Walk, schedule: Settings) -> None:
+    """At a path of its own: exit 1, a failed check; an entry in the timetable makes it known."""
+    bot.nasos("secret", "set", "elsewhere/key", stdin="a value")
+    try:
+        done = bot.nasos("rotate", "inventory", check=False)
+        assert done.returncode == 1
+        assert "✗ elsewhere/key value" in done.stdout
+        failed = [each for each in bot.json("check", "rotation")["findings"] if each["state"] == "fail"]
+        assert [each["id"] for each in failed] == ["rotation.inventory"]
+        schedule('"elsewhere/*" = { every = "90d" }')
+        assert bot.nasos("rotate", "inventory").returncode == 0
+        schedule('"elsewhere/*" = { every = "1m", grace = "0m" }')
+        bot.until(lambda: lines(bot)["elsewhere/key"]["overdue"], 120)
+        failed = [each for each in bot.json("check", "rotation")["findings"] if each["state"] == "fail"]
+        assert [(each["id"], "elsewhere/key: 0 days old" in each["evidence"]) for each in failed] == [
+            ("rotation.overdue", True)
+        ]
+    finally:
+        bot.nasos("secret", "rm", "elsewhere/key", "--yes", check=False)

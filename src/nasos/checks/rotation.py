@@ -14,6 +14,7 @@ from nasos.checks.target import Target
 from nasos.checks.vault_access import logged_in
 from nasos.errors import SecretNotFound
 from nasos.finding import Severity
+from nasos.rotation.inventory import How
 from nasos.rotation.journal import FOLDER
 from nasos.secret import Secret
 from nasos.vault.client import VaultApi
@@ -66,4 +67,43 @@ class _Times(msgspec.Struct):
     updated_time: datetime
 
 
-RULES: Final = (mechanism,)
+@rule(
+    "rotation.inventory",
+    title="Every stored secret has a rotator or a reminder",
+    severity=Severity.LOW,
+    why="a secret that nobody thinks of is never replaced, and still valid when it turns up somewhere",
+    fix="./nasos rotate inventory",
+    needs=("vault.authentication",),
+)
+def inventory(target: Target) -> Verdict:
+    """Each field in Vault and each private file, by name; no value is read."""
+    if target.inventory is None:
+        return Skipped("no stack was made here")
+    rows = target.inventory()
+    unknown = [f"{row.place} {row.field}".rstrip() for row in rows if row.how is How.UNKNOWN]
+    if unknown:
+        return Failed(f"nobody says how these are replaced: {', '.join(unknown)}")
+    secrets = [row for row in rows if row.how in {How.AUTOMATIC, How.REMINDER}]
+    return Passed(f"{len(secrets)} secrets, {sum(row.how is How.AUTOMATIC for row in secrets)} of them automatic")
+
+
+@rule(
+    "rotation.overdue",
+    title="No secret is older than its timetable allows",
+    severity=Severity.MEDIUM,
+    why="the longer a secret is in use, the more places it may have been copied to",
+    fix="./nasos rotate schedule",
+    needs=("vault.authentication",),
+)
+def overdue(target: Target) -> Verdict:
+    """By the timetable, which `[rotation.schedule]` of nasos.toml changes."""
+    if target.inventory is None:
+        return Skipped("no stack was made here")
+    late = {row.by or row.place: row for row in target.inventory() if row.overdue}
+    if late:
+        fix = " && ".join(f"./nasos rotate now {name}" for name, row in late.items() if row.how is How.AUTOMATIC)
+        return Failed("; ".join(f"{name}: {row.note}" for name, row in late.items()), fix)
+    return Passed("none is overdue")
+
+
+RULES: Final = (mechanism, inventory, overdue)

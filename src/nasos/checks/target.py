@@ -5,11 +5,12 @@ Rules: frozen; no settings object, no secret but the checker's own credential. A
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from nasos.rotation.inventory import Row
 from nasos.settings import BotSettings, CloudflareSettings, RotationSettings, VaultConnection
 
 
@@ -96,6 +97,8 @@ class Target:
     """Looks at the embedded programs: name -> what is wrong, empty where nothing is; None: none are used."""
     watcher: Watcher | None = None
     """None when it never finished a round."""
+    inventory: Callable[[], Sequence[Row]] | None = None
+    """Takes the inventory of secrets; None where there is no stack."""
     other_disks: tuple[Path, ...] = ()
     """Where file systems on other disks than the state directory's are mounted."""
 

@@ -6,11 +6,13 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
 from nasos.checks import Housekeeping, Ports, Process, Target, Watcher
 from nasos.cli.context import service_connection
+from nasos.cli.rotate.inventory import taken
 from nasos.errors import SettingsError
 from nasos.settings import Settings, VaultConnection
 from nasos.stack.binaries import flaws
@@ -52,6 +54,7 @@ def target(settings: Settings) -> Target:
         housekeeping=_housekeeping(home),
         watcher=_watcher(home),
         binaries=flaws if record else None,
+        inventory=cache(partial(taken, settings)) if record else None,
         other_disks=other_disks(settings.home) if record else (),
     )
 

@@ -52,6 +52,9 @@ DEFAULTS: Final[Mapping[str, Policy]] = {
     "postgres/admin": Policy(every=timedelta(days=90)),
     # Vault stops for some seconds, and whoever keeps a copy of the key has to copy the new one.
     "vault/seal-key": Policy(every=timedelta(days=365), grace=timedelta(days=30), automatic=False),
+    # Made with their certificates, which live for 90 days and are renewed after 60 by whoever comes by.
+    "tls/ca.key": Policy(every=timedelta(days=3285), grace=timedelta(days=180), automatic=False),
+    "tls/*.key": Policy(every=timedelta(days=60), grace=timedelta(days=15), automatic=False),
     # They live for 30 days.
     "credentials/*": Policy(every=timedelta(days=14)),
 }

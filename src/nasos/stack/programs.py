@@ -34,7 +34,7 @@ def programs(home: Home, settings: Settings, ports: Ports) -> list[Program]:
         "nginx": _nginx(home),
         "housekeeping": _housekeeping(home, settings),
         "watcher": _watcher(home),
-        "rotator": _rotator(settings),
+        "rotator": _rotator(home, settings),
     }
     return [_at_home(known[name], home.run(name)) for name in ORDER if name in wanted(settings)]
 
@@ -126,12 +126,14 @@ def _watcher(home: Home) -> Program:
     )
 
 
-def _rotator(settings: Settings) -> Program:
+def _rotator(home: Home, settings: Settings) -> Program:
     # No user of its own: it records in the operator's ledger. What waits is a shell, what looks is confined.
+    record = home.record()
+    told = Duties.of(settings, settings.key_dir or (home.users.key_directory() / record.id if record else None))
     loop, look = Path(__file__).parent / "rotator" / "loop.sh", "nasos.stack.rotator"
     return Program(
         "rotator",
-        ["/bin/sh", str(loop), str(SECONDS), sys.executable, "-m", look, Duties.of(settings).encode()],
+        ["/bin/sh", str(loop), str(SECONDS), sys.executable, "-m", look, told.encode()],
         # A rotation that was begun is finished; killed it would be resumed.
         stop_seconds=90,
     )

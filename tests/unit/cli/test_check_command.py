@@ -67,7 +67,7 @@ def test_json_findings_have_the_documented_shape(capsys: pytest.CaptureFixture[s
     assert list(answer["summary"]) == ["pass", "fail", "skip", "error", "waived"]
     findings = msgspec.convert(answer["findings"], list[Finding])
     asked = [each.id for each in findings if not each.id.startswith("vault.")]  # what the second needs comes with it
-    assert asked == ["cloudflare.settings", "rotation.mechanism"]
+    assert asked == ["cloudflare.settings", "rotation.mechanism", "rotation.inventory", "rotation.overdue"]
 
 
 @pytest.mark.usefixtures("home")

@@ -117,9 +117,9 @@ def test_the_orders_are_the_settings_of_that_time(tmp_path: Path) -> None:
     """Bot, seal, timetable; no secret, nothing of the environment."""
     (tmp_path / "nasos.toml").write_text('[rotation.schedule]\n"bots/*/db" = { every = "8w" }\n[bot]\nname = "other"\n')
     told = load({"NASOS_HOME": str(tmp_path), "VAULT_TOKEN": "hvs.x" * 8, "VAULT_ADDR": "https://v:1"}, tmp_path)
-    text = Duties.of(told).encode()
+    text = Duties.of(told, tmp_path / "key").encode()
     assert "hvs.x" not in text
     again = Duties.decode(text).settings()
     assert (again.home, again.bot, again.rotation) == (told.home, told.bot, told.rotation)
-    assert again.vault_connection is None
+    assert (again.key_dir, again.vault_connection) == (tmp_path / "key", None)
     assert os.environ.get("VAULT_TOKEN") is None

@@ -1,7 +1,7 @@
 """``nasos rotate``: the flags of the user's document, and what stands behind them.
 
 ``flags`` is what the document names, ``units`` works on one secret by name, ``timetable`` on what is due, ``history``
-looks back, ``api`` and ``keys`` work on what a person makes at an exchange, ``doctor`` asks whether what is stored
+looks back, ``inventory`` at everything, ``api`` and ``keys`` work on what a person makes at an exchange, ``doctor`` asks whether what is stored
 works; ``context`` builds what all work with.
 """
 
@@ -11,11 +11,12 @@ from nasos.cli.rotate.api import api
 from nasos.cli.rotate.doctor import doctor, rehearse
 from nasos.cli.rotate.flags import rotate
 from nasos.cli.rotate.history import history
+from nasos.cli.rotate.inventory import inventory
 from nasos.cli.rotate.keys import keys
 from nasos.cli.rotate.timetable import due, schedule
 from nasos.cli.rotate.units import list_, now, resume, rollback
 
 __all__ = ["rotate"]
 
-for _command in (now, rollback, resume, list_, schedule, due, history, api, keys, doctor, rehearse):
+for _command in (now, rollback, resume, list_, schedule, due, history, inventory, api, keys, doctor, rehearse):
     rotate.add_command(_command)

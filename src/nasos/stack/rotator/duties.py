@@ -29,10 +29,10 @@ class Duties(msgspec.Struct, frozen=True, kw_only=True):
     rotation: RotationSettings
 
     @classmethod
-    def of(cls, settings: Settings) -> Duties:
-        """What these settings say."""
+    def of(cls, settings: Settings, key_dir: Path | None) -> Duties:
+        """What these settings say; ``key_dir`` is where the unseal key is: the program has another ``HOME``."""
         return cls(
-            home=settings.home, key_dir=settings.key_dir, vault=settings.vault, tls=settings.tls, bot=settings.bot,
+            home=settings.home, key_dir=key_dir, vault=settings.vault, tls=settings.tls, bot=settings.bot,
             rotation=settings.rotation,
         )  # fmt: skip
 

@@ -47,6 +47,10 @@ path "kv/config" {
 path "kv/metadata/nasos/*" {
   capabilities = ["read", "list"]
 }
+# The names of a secret's fields, without their values.
+path "kv/subkeys/nasos/*" {
+  capabilities = ["read"]
+}
 path "kv/data/nasos/_meta/bootstrap" {
   capabilities = ["read"]
 }

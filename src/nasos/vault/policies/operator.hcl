@@ -7,6 +7,10 @@ path "kv/data/nasos/*" {
 path "kv/metadata/nasos/*" {
   capabilities = ["create", "read", "update", "patch", "delete", "list"]
 }
+# The names of a secret's fields, without their values.
+path "kv/subkeys/nasos/*" {
+  capabilities = ["read"]
+}
 path "kv/delete/nasos/*" {
   capabilities = ["update"]
 }
