@@ -65,7 +65,7 @@ PUBLIC_FIELDS: Final = (("bots/*/api", "username"), ("bots/*/db", "role"), ("bot
 """Names that stand in every log."""
 
 REMINDERS: Final = (
-    Rule("bots/*/exchange", How.REMINDER, "make a new key at the exchange, then: nasos secret set"),
+    Rule("bots/*/exchange", How.REMINDER, "make a new key at the exchange, then: nasos rotate api"),
     Rule("bots/*/telegram", How.REMINDER, "/revoke at @BotFather, then: nasos secret set"),
     Rule("bots/**", How.REMINDER, "nasos secret set"),
     Rule("postgres/**", How.REMINDER, "nasos secret set"),
@@ -123,7 +123,8 @@ def in_vault(
     if any(fits(pattern, place) and field == name for pattern, name in PUBLIC_FIELDS):
         return Row(place=place, field=field, how=How.PUBLIC)
     for unit in rotates:
-        return following(place, field, lines.get(unit), unit)
+        note = "make a new key at the exchange, then: nasos rotate api" if fits("bots/*/exchange", unit) else ""
+        return following(place, field, lines.get(unit), unit, note)
     rule = next((rule for rule in REMINDERS if means(rule.pattern, place)), None)
     if rule is None and not any(fits(pattern, place) for pattern in schedule):
         note = f'nobody says how it is replaced: "{place}" = {{ every = "365d" }} under [rotation.schedule]'

@@ -59,6 +59,8 @@ DEFAULTS: Final[Mapping[str, Policy]] = {
     "credentials/*": Policy(every=timedelta(days=14)),
 }
 """By kind; the first that fits."""
+BY_A_PERSON: Final = ("bots/*/exchange", "vault/seal-key")
+"""Never by the clock: one makes the new key at the exchange, and keeps a copy of the other."""
 ROTATES: Final = Policy(every=timedelta(days=90))
 """Whatever else has a rotator."""
 REMINDS: Final = Policy(every=timedelta(days=365), grace=timedelta(days=30), automatic=False)
@@ -78,12 +80,13 @@ def policy(name: str, schedule: Mapping[str, Times], *, rotates: bool, api_key_d
         default = Policy(every=timedelta(days=api_key_days), grace=default.grace, automatic=False)
     chosen = next((entry for pattern, entry in schedule.items() if fits(pattern, name)), Times())
     place = f'rotation.schedule."{name}"'
+    alone = rotates and not any(fits(pattern, name) for pattern in BY_A_PERSON)
     return Policy(
         every=default.every if chosen.every is None else duration(chosen.every, f"{place}.every"),
         window=default.window if chosen.window is None else window(chosen.window, f"{place}.window"),
         jitter=default.jitter if chosen.jitter is None else duration(chosen.jitter, f"{place}.jitter"),
         grace=default.grace if chosen.grace is None else duration(chosen.grace, f"{place}.grace"),
-        automatic=rotates and (default.automatic if chosen.how is None else chosen.how == "automatic"),
+        automatic=alone and (default.automatic if chosen.how is None else chosen.how == "automatic"),
     )
 
 

@@ -99,7 +99,7 @@ def test_what_nothing_rotates_is_a_reminder_whatever_is_written(tmp_path: Path) 
     schedule = parse_document(document(tmp_path, '"bots/*/*" = { how = "automatic" }')).rotation.schedule
     assert not policy("bots/nasos/password", {}, rotates=True).automatic
     assert policy("bots/nasos/password", schedule, rotates=True).automatic
-    assert not policy("bots/nasos/exchange", schedule, rotates=False).automatic
+    assert not policy("bots/nasos/exchange", schedule, rotates=True).automatic
     assert policy("bots/nasos/exchange", {}, rotates=False, api_key_days=60).every == timedelta(days=60)
     assert not policy("bots/nasos/db", {"bots/nasos/db": _reminder(tmp_path)}, rotates=True).automatic
 

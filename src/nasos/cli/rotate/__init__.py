@@ -1,8 +1,8 @@
 """``nasos rotate``: the flags of the user's document, and what stands behind them.
 
 ``flags`` is what the document names, ``units`` works on one secret by name, ``timetable`` on what is due, ``history``
-looks back, ``inventory`` at everything, ``api`` and ``keys`` work on what a person makes at an exchange, ``doctor`` asks whether what is stored
-works; ``context`` builds what all work with.
+looks back, ``inventory`` at everything, ``api`` and ``keys`` work on what a person makes at an exchange, ``doctor``
+asks whether what is stored works; ``context`` builds what all work with.
 """
 
 from __future__ import annotations

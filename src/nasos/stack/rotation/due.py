@@ -18,7 +18,9 @@ from nasos.rotation.engine import Engine
 from nasos.rotation.run import Result
 from nasos.rotation.timetable import Line
 from nasos.settings import RotationSettings
+from nasos.stack.rotation import key_watch
 from nasos.stack.rotation.timetable import timetable
+from nasos.vault import VaultClient
 
 REMIND: Final = timedelta(days=7)
 """From one event about an overdue secret to the next."""
@@ -45,6 +47,8 @@ class Look:
     """The hands of one look."""
 
     engine: Engine
+    vault: VaultClient
+    """The role ``rotator``."""
     settings: RotationSettings
     ledger: Path
     actor: str
@@ -65,12 +69,21 @@ class Look:
                 self._try_rotate(line)
         if any(line.due for line in lines):
             lines = self.lines()
-        remind(self.engine, lines, self.ledger, self.engine.now())
+        self._remind(lines)
         return Looked(lines, self.results, self.errors)
 
     def lines(self) -> list[Line]:
         """The timetable now."""
         return timetable(self.engine, self.settings, self.ledger, self.engine.now(), self.zone)
+
+    def _remind(self, lines: Sequence[Line]) -> None:
+        now = self.engine.now()
+        keys = key_watch.names(self.vault)
+        remind(self.engine, [line for line in lines if line.name not in keys], self.ledger, now)
+        for name in keys:  # with dates of their own: an exchange ends keys, too
+            key = key_watch.watched(self.vault, name, self.settings.api_key_days)
+            if key is not None:
+                key_watch.remind(self.vault, key, self.engine.tell, now)
 
     def _try_resume(self) -> None:
         try:

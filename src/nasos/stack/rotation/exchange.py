@@ -28,6 +28,7 @@ from nasos.rotation.rotator import Fence, Part, Sight, Unit
 from nasos.rotation.run import POLL
 from nasos.stack.embedded import Stack
 from nasos.stack.rotation.bot import running
+from nasos.stack.rotation.key_watch import watched
 from nasos.stack.rotation.place import Place, of
 from nasos.vault import VaultClient
 
@@ -60,7 +61,12 @@ def unit(stack: Stack, vault: VaultClient) -> Unit:
     """The bot's exchange key."""
     bot = stack.settings.bot.name
     part = Part(name_of(bot), ExchangeKey(asking(stack)))
-    return Unit(name_of(bot), (part,), (KeyUser(stack, vault),), OVERLAP)
+
+    def since() -> datetime | None:
+        key = watched(vault, part.name, stack.settings.rotation.api_key_days)
+        return key.since if key else None
+
+    return Unit(name_of(bot), (part,), (KeyUser(stack, vault),), OVERLAP, since)
 
 
 def settled(unit: Unit, current: Fields) -> dict[str, Sight]:

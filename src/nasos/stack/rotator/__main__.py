@@ -33,12 +33,20 @@ def confinement(stack: Stack) -> Confinement:
     """What it reads, and what it writes."""
     home, own = stack.home, stack.settings.rotation.secrets.values()
     authorities = [str(Path(each.ca_file).expanduser()) for each in own if each.ca_file]
+    config = Path(stack.settings.project or "/", stack.settings.bot.config or "")
     lock = Files.below(home.root).lock  # held by whoever replaces a credential
+    # The exchange is asked about a key whose replacement was left open.
+    ports = (stack.ports.vault, stack.ports.postgres, stack.ports.bot, stack.ports.exchange, 443)
     return Confinement(
-        read=("/proc", *authorities, *map(str, (home.record_path, home.tls, home.run("bot")))),
+        read=(
+            "/proc",
+            *authorities,
+            *([str(config)] if stack.settings.bot.config else []),
+            *map(str, (home.record_path, home.tls, home.run("bot"))),
+        ),
         write=tuple(map(str, (home.ledger.parent, home.log, home.run("rotator"), home.credentials, lock))),
         bind=(),
-        connect=(stack.ports.vault, stack.ports.postgres, stack.ports.bot, *(each.port for each in own if each.port)),
+        connect=(*ports, *(each.port for each in own if each.port)),
     )
 
 
@@ -77,7 +85,7 @@ def _asked(stack: Stack, before: state.State | None) -> state.State:
     try:
         with stack.vault("rotator") as vault:
             rotating = engine(stack, vault, recorder(stack.home, ACTOR), wait=0.0)
-            looked = Look(rotating, stack.settings.rotation, stack.home.ledger, ACTOR).all()
+            looked = Look(rotating, vault, stack.settings.rotation, stack.home.ledger, ACTOR).all()
     except Error as error:
         _say(error.message)
         return structs.replace(before or state.State(looked=now), error=error.message)

@@ -22,6 +22,7 @@ class Duties(msgspec.Struct, frozen=True, kw_only=True):
     """All of it."""
 
     home: Path
+    project: Path | None
     key_dir: Path | None
     vault: VaultSettings
     tls: TlsSettings
@@ -32,8 +33,8 @@ class Duties(msgspec.Struct, frozen=True, kw_only=True):
     def of(cls, settings: Settings, key_dir: Path | None) -> Duties:
         """What these settings say; ``key_dir`` is where the unseal key is: the program has another ``HOME``."""
         return cls(
-            home=settings.home, key_dir=key_dir, vault=settings.vault, tls=settings.tls, bot=settings.bot,
-            rotation=settings.rotation,
+            home=settings.home, project=settings.project, key_dir=key_dir,
+            vault=settings.vault, tls=settings.tls, bot=settings.bot, rotation=settings.rotation,
         )  # fmt: skip
 
     def encode(self) -> str:
@@ -53,6 +54,6 @@ class Duties(msgspec.Struct, frozen=True, kw_only=True):
     def settings(self) -> Settings:
         """The settings of that time; nothing is read from files or the operator's environment."""
         return replace(
-            load({}, files=False), home=self.home, key_dir=self.key_dir, vault=self.vault, tls=self.tls, bot=self.bot,
-            rotation=self.rotation,
+            load({}, files=False), home=self.home, project=self.project, key_dir=self.key_dir,
+            vault=self.vault, tls=self.tls, bot=self.bot, rotation=self.rotation,
         )  # fmt: skip
