@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,6 +16,7 @@ from typing import Any, NoReturn
 import msgspec
 import pytest
 
+from fixtures.cheap_age import cheap_age
 from fixtures.servers import Servers, end, open_place, servers, settings_at, start
 from fixtures.stack import free_base_port
 from nasos.database import Login, can_login, connect, set_password
@@ -29,8 +32,13 @@ from nasos.stack.backup.proof import MENDED
 from nasos.stack.backup.restore import Request as Wanted
 from nasos.stack.backup.restore import Restored
 from nasos.stack.backup.save import Request, save, unseal_key
+from nasos.stack.embedded import Stack
 from nasos.stack.home import Home
+from nasos.stack.seal import memory
+from nasos.stack.seal.keys import wrapped
+from nasos.stack.seal.opening import make_ready
 from nasos.stack.seal.wrapping import Given
+from nasos.stack.supervisor import Supervisor
 from nasos.vault.auth import AppRoleLogin
 from nasos.vault.client import VaultApi
 
@@ -259,6 +267,54 @@ def test_a_key_of_another_time_is_kept_beside_the_right_one(made: Made, place: P
     place_key(settings, made.of.stack.record, Given(b"2" * 32), home.users, "now")
     assert path.read_bytes() == b"2" * 32
     assert path.with_name("unseal.key.before-now").read_bytes() == b"1" * 32
+
+
+def test_a_key_that_came_under_a_passphrase_stays_under_it(made: Made, place: Path) -> None:
+    """No plain file is made of it; another plain one is kept beside, and what was in memory is of another time."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as ram:
+        settings = replace(settings_at(place, "state", free_base_port()), runtime_dir=Path(ram))
+        home, record = Home(settings.home, made.of.stack.home.users), made.of.stack.record
+        path, owner = home.key_path(settings, record), home.users.uid("vault")
+        place_key(settings, record, Given(b"1" * 32), home.users, "then")
+        memory.put(Stack(settings, home, record, Supervisor(home)), b"1" * 32)
+        protected = cheap_age(b"2" * 32, "six random words")
+        for _ in range(2):
+            place_key(settings, record, Given(b"2" * 32, protected), home.users, "now")
+            assert sorted(each.name for each in path.parent.iterdir()) == ["unseal.key.age", "unseal.key.before-now"]
+            assert wrapped(path).read_bytes() == protected
+        assert not home.memory_key(settings, record).exists()
+        assert owner in {None, wrapped(path).stat().st_uid}
+
+
+@pytest.mark.long
+def test_a_restore_with_a_protected_key_never_has_it_in_plain_on_a_disk(made: Made, place: Path) -> None:
+    """Looked for at each step in every file below; then the passphrase opens what was restored."""
+    port = free_base_port()
+    protected = cheap_age(made.key, "six random words")
+    wanted = replace(made.wanted(port), unseal_key=lambda _: Given(made.key, protected))
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as ram:
+        Path(ram).chmod(0o755)
+        settings = replace(settings_at(place, "state", port), runtime_dir=Path(ram) / "nasos")
+        seen = 0
+
+        def look(_text: str, _seconds: float) -> None:
+            nonlocal seen
+            seen += 1
+            for path in place.rglob("*"):
+                with contextlib.suppress(OSError):
+                    assert not path.is_file() or path.stat().st_size > 4096 or made.key not in path.read_bytes()
+
+        done = restore.restore(settings, wanted, look, now=NOW)
+        assert [proof for proof in done.proofs if not proof.works] == []
+        assert seen > 2
+        assert not list(Path(ram).rglob("unseal.key"))
+        home = Home(settings.home, made.of.stack.home.users)
+        stack = Stack(settings, home, made.of.stack.record, Supervisor(home))
+        assert make_ready(stack, lambda: Secret("six random words"), print)
+        again = Servers(start(settings), place)
+        assert again.trades() == ["BTC/USDT", "ETH/USDT"]
+        assert not home.key_path(settings, made.of.stack.record).exists()
+        end(settings.home)
 
 
 @pytest.mark.long

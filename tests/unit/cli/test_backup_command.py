@@ -11,13 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.cheap_age import cheap_age
+from nasos.cli import backup as command
 from nasos.cli.root import run
+from nasos.files import atomic_write
 from nasos.secret import Secret
+from nasos.settings import load
 from nasos.stack.backup import archive
 from nasos.stack.backup.encryption import Passphrase, Recipients
 from nasos.stack.backup.manifest import ROLES, SNAPSHOT, WAY_BACK, Manifest, Part
 from nasos.stack.home import Record
 from nasos.stack.ports import Ports
+from nasos.stack.seal.wrapping import Given
 
 KEY = bytes(range(32))
 PHRASE = "correct horse battery staple"
@@ -31,14 +36,18 @@ def small(place: Path, to: Passphrase | Recipients) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
         listed.append(Part(name=name, size=len(name), sha256=hashlib.sha256(name.encode()).hexdigest()))
-    manifest = Manifest(
-        nasos="0.1.0", created=datetime(2026, 1, 2, 3, 4, tzinfo=UTC), host="machine", seal="static", bot="nasos",
-        record=Record(id="feedbeef", ports=Ports.following(8443)), vault="2.7.2", postgres="17", parts=tuple(listed),
-    ).signed(KEY)  # fmt: skip
     file = place / "b.age"
     with file.open("wb") as sink:
-        archive.write(sink, manifest, parts, to)
+        archive.write(sink, manifest(*listed), parts, to)
     return file
+
+
+def manifest(*parts: Part) -> Manifest:
+    """Of a stack whose unseal key is ours."""
+    return Manifest(
+        nasos="0.1.0", created=datetime(2026, 1, 2, 3, 4, tzinfo=UTC), host="machine", seal="static", bot="nasos",
+        record=Record(id="feedbeef", ports=Ports.following(8443)), vault="2.7.2", postgres="17", parts=parts,
+    ).signed(KEY)  # fmt: skip
 
 
 @pytest.fixture
@@ -110,6 +119,36 @@ def test_a_wrong_unseal_key_is_refused_without_being_repeated(  # noqa: PLR0917 
     said = capsys.readouterr()
     assert told in said.err
     assert not given or f" {given}" not in said.out + said.err
+
+
+def test_the_unseal_key_may_be_under_its_passphrase(
+    mine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`unseal.key.age`: asked for, used when it is right, refused when it is wrong."""
+    words = ["backup", "verify", str(mine), "--identity", "id.key", "--unseal-key", "unseal.key.age"]
+    atomic_write(mine.with_name("unseal.key.age"), cheap_age(KEY, PHRASE))
+    typed(monkeypatch, PHRASE + "\n")
+    assert run(words) == 0
+    assert "not checked" not in capsys.readouterr().err
+    typed(monkeypatch, "six wrong words of somebody\n")
+    assert run(words) == 3
+    assert "unseal.key.age cannot be opened: the passphrase is wrong" in capsys.readouterr().err
+    typed(monkeypatch, "")
+    assert run(words) == 2
+    assert "no passphrase of unseal.key.age was given" in capsys.readouterr().err
+
+
+def test_a_machine_whose_own_key_has_a_passphrase_asks_for_that(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the key itself would have to be typed; it is known to have come under it."""
+    monkeypatch.setenv("NASOS_KEY_DIR", str(here / "key"))
+    (here / "key").mkdir(mode=0o700)
+    content = cheap_age(KEY, PHRASE)
+    atomic_write(here / "key" / "unseal.key.age", content)
+    typed(monkeypatch, PHRASE + "\n")
+    assert command._unseal_key(load(), manifest(), None) == Given(KEY, content)
+    atomic_write(here / "key" / "unseal.key.age", cheap_age(bytes(32), PHRASE))  # another stack's: the key is asked for
+    typed(monkeypatch, f"{PHRASE}\n{KEY.hex()}\n")
+    assert command._unseal_key(load(), manifest(), None) == Given(KEY)
 
 
 def test_the_way_to_open_it_is_told_before_anything_is_asked(

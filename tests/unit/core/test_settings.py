@@ -316,9 +316,22 @@ def test_homes_and_key_directories_are_absolute(here: Path, monkeypatch: pytest.
     assert settings.key_dir == here / "keys"
 
 
+def test_what_a_process_was_given_is_not_taken_from_a_file(here: Path) -> None:
+    """systemd's credentials and the session's directory are this process's; a key directory with a name beats them."""
+    (here / ".env").write_text("CREDENTIALS_DIRECTORY=/a\nXDG_RUNTIME_DIR=/b\nNASOS_RUNTIME_DIR=/dev/shm/c\n")
+    settings = loaded(here)
+    assert (settings.credentials_dir, settings.session_dir) == (None, None)
+    assert settings.runtime_dir == Path("/dev/shm/c")  # noqa: S108  a value of the setting
+    own = {"CREDENTIALS_DIRECTORY": "/run/credentials/n", "XDG_RUNTIME_DIR": "/run/user/1"}
+    settings = loaded(here, **own)
+    assert (settings.credentials_dir, settings.session_dir) == (Path("/run/credentials/n"), Path("/run/user/1"))
+    assert loaded(here, NASOS_KEY_DIR="/k", **own).credentials_dir is None
+
+
 def test_a_child_gets_nothing_that_we_were_configured_with() -> None:
     """The clean environment has no name of ours, of Vault or of Cloudflare, unless asked for by name."""
-    environ = {"PATH": "/bin", "VAULT_TOKEN": VALUE, "NASOS_HOME": "/x", "AWS_KEY": "y", "LANG": "C"}
+    environ = {"PATH": "/bin", "VAULT_TOKEN": VALUE, "NASOS_HOME": "/x", "AWS_KEY": "y", "LANG": "C",
+               "CREDENTIALS_DIRECTORY": "/c"}  # fmt: skip
     assert child_environment(environ=environ) == {"PATH": "/bin", "LANG": "C"}
     assert child_environment(("NASOS_HOME",), environ) == {"PATH": "/bin", "LANG": "C", "NASOS_HOME": "/x"}
 

@@ -94,6 +94,7 @@ def test_the_unit_holds_paths_and_no_secret(stack: Stack) -> None:
     unit = parsed(boot.render(stack, as_root=True))["Service"]
     names = {each.strip('"').partition("=")[0] for each in unit["Environment"]}
     assert names <= {"NASOS_HOME", "NASOS_PROJECT", "NASOS_KEY_DIR"}
+    assert unit["RuntimeDirectory"] == ["nasos"]  # for a key that systemd passes; all else of /run is read-only
     [writable] = unit["ReadWritePaths"]
     key_dir = stack.settings.key_dir
     assert writable == f'"{stack.settings.home}" "/srv/other/audit" "{key_dir}"'

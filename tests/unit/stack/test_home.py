@@ -127,6 +127,27 @@ def test_a_key_directory_in_use_is_taken_again(tmp_path: Path, settings: Setting
     assert home.prepare_key_directory(chosen, RECORD) == key
 
 
+def test_a_protected_key_makes_a_directory_the_keys_own_too(tmp_path: Path, settings: Settings) -> None:
+    """`unseal.key.age` in place of the key."""
+    home, chosen = home_of(tmp_path / "home"), replace(settings, key_dir=tmp_path / "key")
+    key = home.prepare_key_directory(chosen, RECORD)
+    key.with_name("unseal.key.age").touch()
+    assert home.prepare_key_directory(chosen, RECORD) == key
+
+
+def test_where_a_key_stands_in_memory(settings: Settings) -> None:
+    """The system's place for root, whatever session sudo left in the environment; the session's for others."""
+    mine = replace(settings, session_dir=Path("/run/user/7"))
+    root, person = Home(Path("/h"), Users(separate=True)), Home(Path("/h"), Users(separate=False))
+    assert root.memory_key(mine, RECORD) == Path("/run/nasos") / RECORD.id / "unseal.key"
+    assert person.memory_key(mine, RECORD) == Path("/run/user/7/nasos") / RECORD.id / "unseal.key"
+    alone = replace(settings, session_dir=None)
+    assert person.memory_key(alone, RECORD) == Path(f"/run/user/{os.geteuid()}/nasos") / RECORD.id / "unseal.key"
+    for home in (root, person):
+        named = replace(mine, runtime_dir=Path("/mnt/ram"))
+        assert home.memory_key(named, RECORD) == Path("/mnt/ram") / RECORD.id / "unseal.key"
+
+
 def test_a_home_behind_a_closed_door_is_an_error_of_ours(tmp_path: Path) -> None:
     """A file where a directory should be: two lines, no traceback."""
     (tmp_path / "file").touch()
