@@ -19,7 +19,7 @@ from nasos.cli import output
 from nasos.cli.recorded import person
 from nasos.cli.rotate.context import Rotating, ended, rotating
 from nasos.cli.rotate.pasted import pasted
-from nasos.errors import EXIT_CLEAN, EXIT_FINDINGS, CandidateRejected, NotAsked, SecretNotFound, UsageError
+from nasos.errors import EXIT_CLEAN, EXIT_FAILED, EXIT_FINDINGS, CandidateRejected, NotAsked, SecretNotFound, UsageError
 from nasos.exchange.key import ApiKey, Facts, Refused, key_of, same
 from nasos.ledger import Outcome
 from nasos.secret import Secret
@@ -99,16 +99,17 @@ class Replacement:
         """Ask the exchange about every old key; return the exit code."""
         from nasos.stack.rotation.old_keys import Fate, bury, old_keys
 
-        code, found = EXIT_CLEAN, old_keys(self.at.vault, self.name)
+        code, found = EXIT_CLEAN, old_keys(self.at.engine.store, self.name)
         outcomes = {Fate.DEAD: Outcome.OK, Fate.ALIVE: Outcome.FAILED, Fate.UNTOLD: Outcome.UNKNOWN}
+        codes = {Fate.DEAD: EXIT_CLEAN, Fate.ALIVE: EXIT_FINDINGS, Fate.UNTOLD: EXIT_FAILED}
         for old in found:
-            buried = bury(self.at.vault, self.name, old, self.ask, said_deleted=said_deleted)
+            buried = bury(self.at.engine.store, self.name, old, self.ask, said_deleted=said_deleted)
             self.at.tell(
                 "rotation.old-key", self.name, outcomes[buried.fate], {"key": old.key.ending, "said": buried.evidence}
             )
             mark = "✓" if buried.fate is Fate.DEAD else "✗"
             output.say(f"{mark} old key {old.key.ending}: {buried.evidence}")
-            code = max(code, EXIT_CLEAN if buried.fate is Fate.DEAD else EXIT_FINDINGS)
+            code = max(code, codes[buried.fate])
         if not found:
             output.say(f"✓ {self.name}: no old key is left")
         return code
@@ -196,13 +197,13 @@ class Replacement:
         from nasos.stack.rotation.key_watch import Known, learn
 
         version = self.at.vault.metadata(self.name).current
-        learn(self.at.vault, self.name, Known.of(version, self.place.exchange, facts, datetime.now(UTC)))
+        learn(self.at.engine.store, self.name, Known.of(version, self.place.exchange, facts, datetime.now(UTC)))
 
     def _farewell(self) -> int:
         """The old key: its owner deletes it, the exchange refuses it."""
         from nasos.stack.rotation.old_keys import old_keys
 
-        left = old_keys(self.at.vault, self.name)
+        left = old_keys(self.at.engine.store, self.name)
         if not left:
             return EXIT_CLEAN
         endings = ", ".join(old.key.ending for old in left)

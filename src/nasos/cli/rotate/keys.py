@@ -77,14 +77,14 @@ def look(at: Rotating, *, probe: bool) -> list[Row]:
     from nasos.stack.rotation.old_keys import old_keys
 
     rows, now, days = [], datetime.now(UTC), at.stack.settings.rotation.api_key_days
-    for name in names(at.vault):
+    for name in names(at.engine.store):
         own = name == name_of(at.stack.settings.bot.name)
         answer, said = _probed(at, name, now) if probe and own else ("", "")
-        key = watched(at.vault, name, days)
+        key = watched(at.engine.store, name, days)
         if key is None:
             continue
-        remind(at.vault, key, at.tell, now)
-        old = tuple(old.key.ending for old in old_keys(at.vault, name))
+        remind(at.engine.store, key, at.tell, now)
+        old = tuple(old.key.ending for old in old_keys(at.engine.store, name))
         rows.append(Row(key, now, old, answer, said))
     return rows
 
@@ -101,7 +101,7 @@ def _probed(at: Rotating, name: str, now: datetime) -> tuple[str, str]:
         return "untold", error.message
     if isinstance(answer, Refused):
         return "refused", str(answer)
-    learn(at.vault, name, Known.of(record.version, place.of(at.stack).exchange, answer, now))
+    learn(at.engine.store, name, Known.of(record.version, place.of(at.stack).exchange, answer, now))
     return "accepted", ""
 
 

@@ -48,7 +48,7 @@ def look(at: Rotating) -> Look:
     """A look at the timetable, as the person at the terminal."""
     from nasos.stack.rotation.due import Look
 
-    return Look(at.engine, at.vault, at.stack.settings.rotation, at.stack.home.ledger, person())
+    return Look(at.engine, at.stack.settings.rotation, at.stack.home.ledger, person())
 
 
 def row(line: Line) -> dict[str, object]:

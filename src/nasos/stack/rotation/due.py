@@ -20,7 +20,6 @@ from nasos.rotation.timetable import Line
 from nasos.settings import RotationSettings
 from nasos.stack.rotation import key_watch
 from nasos.stack.rotation.timetable import timetable
-from nasos.vault import VaultClient
 
 REMIND: Final = timedelta(days=7)
 """From one event about an overdue secret to the next."""
@@ -47,7 +46,6 @@ class Look:
     """The hands of one look."""
 
     engine: Engine
-    vault: VaultClient
     """The role ``rotator``."""
     settings: RotationSettings
     ledger: Path
@@ -78,12 +76,12 @@ class Look:
 
     def _remind(self, lines: Sequence[Line]) -> None:
         now = self.engine.now()
-        keys = key_watch.names(self.vault)
+        keys = key_watch.names(self.engine.store)
         remind(self.engine, [line for line in lines if line.name not in keys], self.ledger, now)
         for name in keys:  # with dates of their own: an exchange ends keys, too
-            key = key_watch.watched(self.vault, name, self.settings.api_key_days)
+            key = key_watch.watched(self.engine.store, name, self.settings.api_key_days)
             if key is not None:
-                key_watch.remind(self.vault, key, self.engine.tell, now)
+                key_watch.remind(self.engine.store, key, self.engine.tell, now)
 
     def _try_resume(self) -> None:
         try:

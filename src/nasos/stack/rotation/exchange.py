@@ -31,6 +31,7 @@ from nasos.stack.rotation.bot import running
 from nasos.stack.rotation.key_watch import watched
 from nasos.stack.rotation.place import Place, of
 from nasos.vault import VaultClient
+from nasos.vault.kv import KvStore
 
 RECORD: Final = "exchange"
 OVERLAP: Final = PATIENCE_SECONDS + 180.0
@@ -63,7 +64,7 @@ def unit(stack: Stack, vault: VaultClient) -> Unit:
     part = Part(name_of(bot), ExchangeKey(asking(stack)))
 
     def since() -> datetime | None:
-        key = watched(vault, part.name, stack.settings.rotation.api_key_days)
+        key = watched(KvStore(vault.session), part.name, stack.settings.rotation.api_key_days)
         return key.since if key else None
 
     return Unit(name_of(bot), (part,), (KeyUser(stack, vault),), OVERLAP, since)

@@ -18,7 +18,7 @@ from nasos.exchange.reminder import Due, due, news
 from nasos.ledger import Outcome
 from nasos.rotation.run import Tell
 from nasos.secret import Secret
-from nasos.vault import VaultClient
+from nasos.vault.store import SecretStore
 
 PREFIX: Final = "_rotation/_keys-"
 """One record per bot, beside the journals: a name with an underscore is none of theirs."""
@@ -66,46 +66,46 @@ class Watched:
     known: Known
 
 
-def names(vault: VaultClient) -> list[str]:
+def names(store: SecretStore) -> list[str]:
     """Every bot's key that is stored."""
-    bots = [entry for entry in vault.list("bots") if entry.endswith("/")]
-    return [f"bots/{bot}exchange" for bot in bots if "exchange" in vault.list(f"bots/{bot}".rstrip("/"))]
+    bots = [entry for entry in store.list("nasos/bots") if entry.endswith("/")]
+    return [f"bots/{bot}exchange" for bot in bots if "exchange" in store.list(f"nasos/bots/{bot}".rstrip("/"))]
 
 
-def watched(vault: VaultClient, name: str, days: int) -> Watched | None:
+def watched(store: SecretStore, name: str, days: int) -> Watched | None:
     """A key by its name; None when there is none (any more).
 
     Raises:
         VaultError: Vault cannot be asked.
     """
     try:
-        versions = vault.metadata(name).versions
+        versions = store.metadata(f"nasos/{name}").versions
     except SecretNotFound:
         return None
     if not versions or versions[-1].deleted or versions[-1].destroyed:
         return None
-    known = recall(vault, name)
+    known = recall(store, name)
     if known.version != versions[-1].number:
         known = Known(version=versions[-1].number)
     since = known.created or versions[-1].created
     return Watched(name, known.version, since, due(since, days, known.expires), known)
 
 
-def learn(vault: VaultClient, name: str, found: Known) -> None:
+def learn(store: SecretStore, name: str, found: Known) -> None:
     """Keep what an exchange told; who was reminded of this very version stays known."""
-    before = recall(vault, name)
+    before = recall(store, name)
     if before.version == found.version:
         found = msgspec.structs.replace(found, told=before.told, told_for=before.told_for)
-    _keep(vault, name, found)
+    _keep(store, name, found)
 
 
-def remind(vault: VaultClient, key: Watched, tell: Tell, now: datetime) -> bool:
+def remind(store: SecretStore, key: Watched, tell: Tell, now: datetime) -> bool:
     """Tell that a key's date nears, unless that was told; whether it was told now."""
     told = key.known.told if key.known.told_for == key.due.at else None
     step = news(key.due.at, now, told)
     if step is None:
         return False
-    _keep(vault, key.name, msgspec.structs.replace(key.known, told=step, told_for=key.due.at))
+    _keep(store, key.name, msgspec.structs.replace(key.known, told=step, told_for=key.due.at))
     why = {"age": "the limit of api_key_days", "expiry": "the exchange ends it"}[key.due.reason]
     left = (key.due.at - now).days
     detail = {"date": f"{key.due.at:%Y-%m-%d}", "days left": str(left), "why": why}
@@ -113,17 +113,17 @@ def remind(vault: VaultClient, key: Watched, tell: Tell, now: datetime) -> bool:
     return True
 
 
-def recall(vault: VaultClient, name: str) -> Known:
+def recall(store: SecretStore, name: str) -> Known:
     """What was kept; nothing, where it cannot be understood."""
     try:
-        return msgspec.json.decode(vault.read(_path(name)).fields[_STATE].reveal(), type=Known)
+        return msgspec.json.decode(store.read(_path(name)).fields[_STATE].reveal(), type=Known)
     except (SecretNotFound, SecretDeleted, KeyError, msgspec.MsgspecError):
         return Known()
 
 
-def _keep(vault: VaultClient, name: str, known: Known) -> None:
-    vault.write(_path(name), {_STATE: Secret(msgspec.json.encode(known).decode())})
+def _keep(store: SecretStore, name: str, known: Known) -> None:
+    store.write(_path(name), {_STATE: Secret(msgspec.json.encode(known).decode())})
 
 
 def _path(name: str) -> str:
-    return f"{PREFIX}{name.split('/')[1]}"
+    return f"nasos/{PREFIX}{name.split('/')[1]}"

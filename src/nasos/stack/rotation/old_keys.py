@@ -16,7 +16,7 @@ from nasos.errors import ExchangeError, UsageError
 from nasos.exchange.key import GONE, MAYBE_GONE, ApiKey, Refused, key_of
 from nasos.secret import Secret
 from nasos.stack.rotation.exchange import Ask
-from nasos.vault import VaultClient
+from nasos.vault.store import SecretStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +45,16 @@ class Buried:
     evidence: str
 
 
-def old_keys(vault: VaultClient, name: str) -> list[OldKey]:
+def old_keys(store: SecretStore, name: str) -> list[OldKey]:
     """Keys of before at ``name`` that are not proven dead, the newest first.
 
     Raises:
         VaultError: Vault cannot be asked.
     """
     found: list[tuple[ApiKey, list[int]]] = []
-    current = vault.read(name)
+    current = store.read(f"nasos/{name}")
     ours = _key(current.fields)
-    for number, key in _before(vault, name, current.version):
+    for number, key in _before(store, name, current.version):
         if ours is not None and key.key == ours.key:
             continue
         known = next((versions for other, versions in found if other.key == key.key), None)
@@ -65,7 +65,7 @@ def old_keys(vault: VaultClient, name: str) -> list[OldKey]:
     return [OldKey(key, tuple(versions)) for key, versions in found]
 
 
-def bury(vault: VaultClient, name: str, old: OldKey, ask: Ask, *, said_deleted: bool) -> Buried:
+def bury(store: SecretStore, name: str, old: OldKey, ask: Ask, *, said_deleted: bool) -> Buried:
     """Ask the exchange about an old key, and put its versions away when it is dead.
 
     ``said_deleted``: its owner says that he deleted it.
@@ -80,16 +80,16 @@ def bury(vault: VaultClient, name: str, old: OldKey, ask: Ask, *, said_deleted: 
     if not isinstance(answer, Refused):
         return Buried(old, Fate.ALIVE, "the exchange still accepts it")
     if answer.why in GONE or (said_deleted and answer.why in MAYBE_GONE):
-        vault.delete(name, old.versions)
+        store.delete(f"nasos/{name}", old.versions)
         return Buried(old, Fate.DEAD, f"the exchange refuses it: {answer}")
     return Buried(old, Fate.UNTOLD, f"the exchange says: {answer}")
 
 
-def _before(vault: VaultClient, name: str, current: int) -> Iterator[tuple[int, ApiKey]]:
-    for version in reversed(vault.history(name)):
+def _before(store: SecretStore, name: str, current: int) -> Iterator[tuple[int, ApiKey]]:
+    for version in reversed(store.history(f"nasos/{name}")):
         if version.number >= current or version.deleted or version.destroyed:
             continue
-        key = _key(vault.read(name, version.number).fields)
+        key = _key(store.read(f"nasos/{name}", version.number).fields)
         if key is not None:
             yield version.number, key
 

@@ -85,7 +85,7 @@ def _asked(stack: Stack, before: state.State | None) -> state.State:
     try:
         with stack.vault("rotator") as vault:
             rotating = engine(stack, vault, recorder(stack.home, ACTOR), wait=0.0)
-            looked = Look(rotating, vault, stack.settings.rotation, stack.home.ledger, ACTOR).all()
+            looked = Look(rotating, stack.settings.rotation, stack.home.ledger, ACTOR).all()
     except Error as error:
         _say(error.message)
         return structs.replace(before or state.State(looked=now), error=error.message)
