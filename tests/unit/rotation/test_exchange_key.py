@@ -197,7 +197,7 @@ def test_the_bot_is_seen_by_its_launchers_word_on_this_very_version(user: tuple[
     consumer, ledger = user
     tell(ledger, version="6")
     ledger.append("bot.secret", "bots/nasos/telegram", Outcome.OK, {"version": "7"})
-    consumer.deliver()
+    consumer.deliver(urgent=False)
     assert consumer.look({}) is Sight.WAITING
     tell(ledger)
     assert consumer.look({}) is Sight.CONFIRMED
@@ -207,7 +207,7 @@ def test_a_word_from_before_the_look_counts_and_so_does_a_start_with_it(user: tu
     """The launcher may be faster than we are, and a restarted rotator comes late."""
     consumer, ledger = user
     ledger.append("bot.start", "nasos", Outcome.OK, {"command": "trade", "api": "1", "exchange": "7"})
-    consumer.deliver()
+    consumer.deliver(urgent=False)
     assert consumer.look({}) is Sight.CONFIRMED
 
 
@@ -216,7 +216,7 @@ def test_a_bot_that_fails_with_the_key_is_broken_and_one_that_tries_again_is_wai
 ) -> None:
     """The launcher says which of both it is."""
     consumer, ledger = user
-    consumer.deliver()
+    consumer.deliver(urgent=False)
     tell(ledger, Outcome.FAILED, again="30 s")
     assert consumer.look({}) is Sight.WAITING
     tell(ledger, Outcome.FAILED)
@@ -228,7 +228,7 @@ def test_a_bot_that_does_not_know_its_balance_is_waited_for(
 ) -> None:
     """No answer, or one without a balance, is no proof; a bot that does not run reads the key when it starts."""
     consumer, ledger = user
-    consumer.deliver()
+    consumer.deliver(urgent=False)
     tell(ledger)
     monkeypatch.setattr(BotApi, "asks_exchange", lambda _self, _login: False)
     assert consumer.look({}) is Sight.WAITING

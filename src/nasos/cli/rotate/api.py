@@ -39,8 +39,17 @@ OF_THE_KEY: Final = ("api_key", "apiKey", "key", "secret", "password", "private_
 @click.option("--allow-withdraw", is_flag=True, help="Take a key that may withdraw or transfer; recorded.")
 @click.option("--allow-account", is_flag=True, help="Take a key of another account than the one before; recorded.")
 @click.option("--unprobed", is_flag=True, help="Take a key of an exchange that cannot be asked about it; recorded.")
+@click.option("--now", "urgent", is_flag=True, help="The bot takes it up at once, also inside an order.")
 @click.option("--old-deleted", is_flag=True, help="You deleted the old key: prove it dead. Asks for no new one.")
-def api(name: str | None, *, allow_withdraw: bool, allow_account: bool, unprobed: bool, old_deleted: bool) -> int:
+def api(  # noqa: PLR0913  one argument per flag
+    name: str | None,
+    *,
+    allow_withdraw: bool,
+    allow_account: bool,
+    unprobed: bool,
+    urgent: bool,
+    old_deleted: bool,
+) -> int:
     """Replace the exchange's API key: paste the new one, have it proven and delivered, delete the old one.
 
     NAME is the bot's, by default this stack's. The key is asked for, or read from standard input: as lines (key,
@@ -53,7 +62,7 @@ def api(name: str | None, *, allow_withdraw: bool, allow_account: bool, unprobed
         bot = at.stack.settings.bot.name
         if name not in {None, bot, name_of(bot)}:
             raise UsageError(f"this stack's bot is {bot}: where {name} trades is not known", f"nasos rotate api {bot}")
-        work = Replacement(at, name_of(bot), place.of(at.stack), asking(at.stack))
+        work = Replacement(at, name_of(bot), place.of(at.stack), asking(at.stack), urgent=urgent)
         if old_deleted:
             return work.prove_dead(said_deleted=True)
         return work.replace(allow_withdraw=allow_withdraw, allow_account=allow_account, unprobed=unprobed)
@@ -67,6 +76,8 @@ class Replacement:
     name: str
     place: Place
     ask: Ask
+    urgent: bool
+    """The bot does not wait for a moment without open orders."""
 
     def replace(self, *, allow_withdraw: bool, allow_account: bool, unprobed: bool) -> int:
         """Take a new key into use; return the exit code.
@@ -179,7 +190,8 @@ class Replacement:
             self.at.tell("rotation.end", self.name, Outcome.OK, {"end": "first", "by": person()})
             return self._first_seen()
         output.note("the bot loads its configuration anew, which may take a minute; its trades stay")
-        result = self.at.engine.adopt(self.name, {self.name: fields}, actor=person(), reason="a new key")
+        given = {self.name: fields}
+        result = self.at.engine.adopt(self.name, given, actor=person(), reason="a new key", urgent=self.urgent)
         return ended(result)
 
     def _first_seen(self) -> int:
