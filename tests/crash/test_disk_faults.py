@@ -12,10 +12,16 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from fixtures.archives import gathered
+from fixtures.old_bot import OldBot, old_bot
+from nasos.bot.moving import importing
+from nasos.bot.moving.journal import Desk
+from nasos.bot.moving.plan import Plan, Wish
 from nasos.compress import compress, opened
 from nasos.errors import Error
 from nasos.files import (
@@ -29,7 +35,11 @@ from nasos.files import (
 )
 from nasos.ledger import Ledger, read, verify
 from nasos.ledger.files import parts
+from nasos.stack.backup import archive
+from nasos.stack.backup.encryption import Identities, Recipients, new_identity
+from nasos.stack.backup.save import to_file
 from nasos.stack.watcher import state
+from nasos.vault.memory import MemoryStore
 from simulators.faults import WRITING, every_fault
 
 FULL, BROKEN, READ_ONLY = errno.ENOSPC, errno.EIO, errno.EROFS
@@ -176,6 +186,87 @@ def test_the_watchers_state_is_the_old_or_the_new_one(tmp_path: Path, error: int
         assert ours(outcome.said)
         assert state.load(tmp_path).channels in (1, 2)
         assert {entry.name for entry in tmp_path.iterdir()} == {state.NAME}
+
+
+@dataclass(frozen=True)
+class Moving:
+    """An import without Vault's and PostgreSQL's half: the operator's files, their backup and the journal."""
+
+    old: OldBot
+    ground: importing.Ground
+    desk: Desk
+    plan: Plan
+
+    @classmethod
+    def prepared(cls, place: Path) -> Moving:
+        """An old bot whose trades stay where they are."""
+        old, desk = old_bot(place / "freqtrade"), Desk(place / "import" / "mine")
+        ground = importing.Ground(
+            vault=MemoryStore(), target=None, convert=lambda _source, _url: None, append=lambda *_event: None,
+            say=lambda _text: None, here=place,
+        )  # fmt: skip
+        wish = Wish(bot="mine", configs=(old.config,), env=old.env, trades="keep")
+        return cls(old, ground, desk, importing.look(ground, desk, wish))
+
+    def apply(self) -> None:
+        """As the command does."""
+        importing.apply(self.ground, self.desk, self.plan)
+
+    def undo(self) -> None:
+        """As the command does."""
+        importing.undo(self.ground, self.desk, discard=False)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=errno.errorcode.get)
+def test_an_import_goes_back_byte_for_byte_wherever_the_disk_fails(
+    tmp_path: Path, error: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused with a hint at every point; a file of the operator's is the old or the clean one, and undo restores."""
+    monkeypatch.setattr(importing, "signs", lambda *_seen: ())  # nobody runs: looking at every process takes its time
+    one = Moving.prepared(tmp_path)
+    before, points = one.old.snapshot(), 0
+    for number, outcome in every_fault(said(one.apply), error):
+        points = number
+        assert ours(outcome.said), (number, outcome)
+        assert outcome.said != "done" or one.old.snapshot() != before
+        if one.desk.load() is not None:
+            one.undo()
+        assert one.old.snapshot() == before, number
+    assert points > 50, "two backups, two files, and the journal before and after each"
+
+
+@pytest.mark.parametrize("error", [FULL, BROKEN], ids=errno.errorcode.get)
+def test_an_undo_is_finished_later_wherever_the_disk_failed(
+    tmp_path: Path, error: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The backup is removed only after everything is back."""
+    monkeypatch.setattr(importing, "signs", lambda *_seen: ())
+    one = Moving.prepared(tmp_path)
+    before = one.old.snapshot()
+    for number, outcome in every_fault(said(one.undo), error):
+        assert ours(outcome.said) or (number == 1 and "no import to undo" in outcome.said), (number, outcome)
+        if one.desk.load() is not None:
+            one.undo()
+        assert one.old.snapshot() == before, number
+        one.apply()
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=errno.errorcode.get)
+def test_a_backup_appears_whole_or_not_at_all_wherever_the_disk_fails(tmp_path: Path, error: int) -> None:
+    """Refused with a hint; never a part under its name, never a part beside it; the one before is still there."""
+    text, recipient = new_identity()
+    parts, file = tmp_path / "parts", tmp_path / "out" / "b.age"
+    manifest = gathered(parts, {"state/bot/x": os.urandom(300_000)})
+    file.parent.mkdir()
+
+    def write() -> None:
+        to_file(file, manifest, parts, Recipients((recipient,)), force=True)
+
+    write()
+    for number, outcome in every_fault(said(write), error):
+        assert ours(outcome.said), (number, outcome)
+        assert {path.name for path in file.parent.iterdir()} == {file.name}, number
+        assert archive.read(file, Identities(text), lambda _manifest: None, None) == manifest
 
 
 def test_the_injector_meets_every_kind_of_call(tmp_path: Path) -> None:

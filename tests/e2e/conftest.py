@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-ORDER = ("test_walk", "test_docs", "test_page", "test_bad_days", "test_side_by_side", "test_canary")
+ORDER = ("test_walk", "test_docs", "test_page", "test_bad_days", "test_side_by_side", "test_imported_bot_trades_on",
+         "test_canary")  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

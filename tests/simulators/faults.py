@@ -20,11 +20,11 @@ from typing import Final
 
 _NUMBERS: Final = {
     "x86_64": {
-        "write": (1, 18), "open": (257,), "sync": (74, 75), "rename": (82, 264, 316), "remove": (87, 263),
+        "write": (1, 18), "open": (257,), "sync": (74, 75), "rename": (82, 264, 316, 86, 265), "remove": (87, 263),
         "mode": (91, 93), "directory": (83, 258), "truncate": (77,), "read": (0, 17), "time": (280,),
     },
     "aarch64": {
-        "write": (64, 68), "open": (56,), "sync": (82, 83), "rename": (38, 276), "remove": (35,),
+        "write": (64, 68), "open": (56,), "sync": (82, 83), "rename": (38, 276, 37), "remove": (35,),
         "mode": (52, 55), "directory": (34,), "truncate": (46,), "read": (63, 67), "time": (88,),
     },
 }  # fmt: skip

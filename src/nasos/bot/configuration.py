@@ -16,7 +16,9 @@ from nasos.errors import BotError
 
 _DEEPEST: Final = 5  # freqtrade's own limit for add_config_files
 _NOT_JSON: Final = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
-_TRAILING: Final = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
+_TRAILING: Final = re.compile(r'("(?:\\.|[^"\\])*"|[\[{,]\s*,)|,(?=\s*[}\]])')
+"""One comma after a value; ``{,}`` and ``[1,,]`` stay what they are, for freqtrade refuses them."""
+_HALF: Final = re.compile(r"\\u[dD][89a-bA-B]..(?!\\u[dD][c-fC-F])|(?<!..)\\u[dD][c-fC-F]", re.DOTALL)
 
 
 def merged(*layers: Mapping[str, object]) -> dict[str, object]:
@@ -97,7 +99,19 @@ def parse(text: str, name: str) -> dict[str, object]:
         raise BotError(f"{name} nests deeper than freqtrade would follow", f"edit {name}") from None
     if not isinstance(content, dict):
         raise BotError(f"{name} holds no JSON object", "a freqtrade configuration starts with {")
+    if "\\u" in text:
+        _require_text(content, text, name)
     return content
+
+
+def _require_text(content: Mapping[str, object], text: str, name: str) -> None:
+    """Our JSON reader takes half a surrogate pair; freqtrade's refuses it, and Vault could not store it."""
+    try:
+        json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        half = _HALF.search(text)
+        line = text.count("\n", 0, half.start()) + 1 if half else "?"
+        raise BotError(f"{name} line {line} has half a surrogate pair", f"edit {name}") from None
 
 
 def comments(text: str) -> Iterator[tuple[int, str]]:

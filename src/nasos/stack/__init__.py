@@ -10,7 +10,8 @@
 ``users``           one uid per service when run as root
 ``postgres``        cluster, TLS, roles whose passwords are in Vault
 ``programs``        what runs, in which order, with which command line
-``supervisor``      supervisord: start, ask, stop
+``program``         one of them, as supervisord is told of it
+``supervisor``      supervisord: start, tell, ask, stop
 ``recorded``        a process that wrote down who it is, so that exactly it can be ended
 ``keeper``          runs a program as a group that leaves nothing behind
 ``bootstrap``       Vault's bootstrap as the stack needs it

@@ -16,8 +16,8 @@ from nasos.settings import Settings
 from nasos.stack.home import Home
 from nasos.stack.housekeeping.duties import duties
 from nasos.stack.ports import Ports
+from nasos.stack.program import Program
 from nasos.stack.rotator.duties import SECONDS, Duties
-from nasos.stack.supervisor import Program
 from nasos.stack.verified import command
 
 ORDER: Final = ("vault", "exchange", "postgres", "bot", "nginx", "housekeeping", "watcher", "rotator")
@@ -95,6 +95,15 @@ def _bot(home: Home, settings: Settings) -> Program:
         stop_seconds=40,
         environment={"NASOS_HOME": str(home.root)},
     )
+
+
+def bot_of(pid: int) -> str | None:
+    """The name of the bot that a running launcher was started for; None when it has ended."""
+    try:
+        words = (Path("/proc") / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        return words[words.index("--bot") + 1]
+    except (OSError, ValueError):
+        return None
 
 
 def _nginx(home: Home) -> Program:

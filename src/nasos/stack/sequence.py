@@ -31,13 +31,13 @@ from nasos.stack.embedded import Stack
 from nasos.stack.home import Home
 from nasos.stack.log import Log
 from nasos.stack.ports import require_free
-from nasos.stack.programs import STOP_ORDER, programs, wanted
+from nasos.stack.programs import STOP_ORDER, bot_of, programs, wanted
 from nasos.stack.rotation.gateway import ensure_signing_keys
 from nasos.stack.seal import memory
 from nasos.stack.seal.keys import keys
 from nasos.stack.seal.opening import make_ready
 from nasos.stack.seal.wrapping import Ask
-from nasos.stack.supervisor import Supervisor
+from nasos.stack.supervisor import Learned, Supervisor
 from nasos.stack.users import Users
 from nasos.stack.watch import Watch
 from nasos.vault import VaultClient
@@ -73,8 +73,8 @@ def up(settings: Settings, port: int | None, say: Say, ask: Ask) -> Stack:
         with step(say, "state directory, certificates and configuration"):
             write_before_start(stack)
             memory.forget_unused(stack)
-        _start_supervisor(stack, say)
-        _bring_up(stack, say)
+        learned = _start_supervisor(stack, say)
+        _bring_up(stack, learned, say)
         stack.ledger().append("stack.up", stack.record.id, detail={"https": str(stack.ports.https)})
     return stack
 
@@ -88,24 +88,33 @@ def _settled(settings: Settings, home: Home, port: int | None) -> Stack:
     return Stack(settings, home, home.settle(settings, port), supervisor)
 
 
-def _start_supervisor(stack: Stack, say: Say) -> None:
+def _start_supervisor(stack: Stack, say: Say) -> Learned:
+    """Nothing of the stack is stopped here, except what is as well at any time."""
+    every = programs(stack.home, stack.settings, stack.ports)
     if stack.supervisor.running():
-        return
+        learned = stack.supervisor.learn(every)
+        for name in learned.stale:
+            if name in ("housekeeping", "watcher", "rotator"):
+                stack.supervisor.renew(name)
+            elif name != "bot":
+                say(f"! {name} is started in another way now: ./nasos restart {name}", 0.0)
+        return learned
     ended = stack.supervisor.end_orphans()
     if ended:
         say(f"ended what an earlier run had left: {', '.join(ended)}", 0.0)
     require_free(stack.ports, stack.settings.stack.listen, wanted(stack.settings))
     with step(say, "supervisor"):
-        stack.supervisor.start(programs(stack.home, stack.settings, stack.ports))
+        stack.supervisor.start(every)
+    return Learned({}, ())
 
 
-def _bring_up(stack: Stack, say: Say) -> None:
+def _bring_up(stack: Stack, learned: Learned, say: Say) -> None:
     names = wanted(stack.settings)
     with step(say, "Vault: TLS, unsealed, bootstrapped, audited read proven"):
         # Housekeeping first: on a full disk it gives the ballast up. The market needs nothing of Vault meanwhile.
         # The watcher before it: it records what the others do.
         for name in ("watcher", "housekeeping"):
-            _launch_new(stack, name, say)
+            stack.supervisor.launch(name)
         stack.supervisor.launch("vault")
         if "exchange" in names:
             stack.supervisor.launch("exchange")
@@ -122,7 +131,10 @@ def _bring_up(stack: Stack, say: Say) -> None:
         if "exchange" in names:
             _wait(stack, "exchange", probes["exchange"])
         ensure_api_secret(vault, stack.settings.bot.name)
-        _launch_bot(stack, probes["bot"], say)
+        _launch_bot(stack, probes["bot"], learned, say)
+        for name in learned.gone:
+            stack.supervisor.forget(name)
+            say(f"{name} is not needed any more and was stopped", 0.0)
         # nginx needs the bot's answer only for its own proof.
         changed = write_configuration(stack.home, stack.settings, stack.ports)
         if not stack.supervisor.launch("nginx") and changed:
@@ -130,34 +142,25 @@ def _bring_up(stack: Stack, say: Say) -> None:
         _wait(stack, "bot", probes["bot"])
     with step(say, "nginx: HTTPS request proven"):
         _wait(stack, "nginx", probes["nginx"])
-        _launch_rotator(stack, names, say)
-        for name in {"housekeeping", "watcher", "rotator"} & set(stack.supervisor.states()) & set(names):
+        if "rotator" in names:
+            stack.supervisor.launch("rotator")
+        for name in {"housekeeping", "watcher", "rotator"} & set(names):
             _wait(stack, name, probes[name])
 
 
-def _launch_new(stack: Stack, name: str, say: Say) -> None:
-    if name in stack.supervisor.states():
-        stack.supervisor.launch(name)
-    else:  # started by an earlier release
-        say(f"! {name} is new: it starts with ./nasos down, then ./nasos up", 0.0)
-
-
-def _launch_rotator(stack: Stack, names: Sequence[str], say: Say) -> None:
-    if "rotator" in names:
-        _launch_new(stack, "rotator", say)
-    elif "rotator" in stack.supervisor.states():  # switched off since
-        stack.supervisor.stop("rotator")
-
-
-def _launch_bot(stack: Stack, probe: health.Probe, say: Say) -> None:
-    changed = write_bot_configuration(stack)
-    if stack.supervisor.launch("bot") or not changed:
+def _launch_bot(stack: Stack, probe: health.Probe, learned: Learned, say: Say) -> None:
+    changed, pid = write_bot_configuration(stack), learned.stale.get("bot")
+    name = stack.settings.bot.name
+    if pid and (before := bot_of(pid)) != name:
+        say(f'! the bot "{before or "?"}" is stopped: the stack\'s bot is "{name}" now', 0.0)
+        stack.supervisor.renew("bot")
+    if stack.supervisor.launch("bot") or not (changed or pid):
         return
     if health.look("bot", probe).healthy:
         # A trading bot is restarted by its operator, not by a change of a file.
         say("! the bot's configuration is another one now: ./nasos restart bot", 0.0)
     else:
-        stack.supervisor.stop("bot")
+        stack.supervisor.renew("bot")
         stack.supervisor.launch("bot")
 
 
@@ -256,5 +259,6 @@ def restart(settings: Settings, name: str, say: Say) -> None:
         if name == "vault":
             keys(stack)  # a Vault that could not start again is not stopped
         stack.supervisor.stop(name)
+        stack.supervisor.learn(programs(stack.home, stack.settings, stack.ports))
         stack.supervisor.launch(name)
         _wait(stack, name, stack.probes(stack.vault("operator"))[name])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import shlex
 import signal
 import socket
 import subprocess
@@ -16,7 +15,7 @@ import sys
 import time
 import xmlrpc.client
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,28 +24,11 @@ from nasos.files import PRIVATE, atomic_write
 from nasos.settings import child_environment
 from nasos.stack.home import Home
 from nasos.stack.log import Log, reason
+from nasos.stack.program import Program, render
 from nasos.stack.recorded import end_recorded, prelude
 
 START_SECONDS: Final = 10.0
 STOP_SECONDS: Final = 20.0
-ROLL_BYTES: Final = 10 << 20
-"""Of a program's output before a new file is begun."""
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """One supervised program."""
-
-    name: str
-    command: Sequence[str]
-    user: str | None = None
-    stop_signal: str = "TERM"
-    stop_seconds: int = 15
-    reload_signal: int | None = None
-    """Signal that makes it read renewed certificates or configuration."""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    listener: bool = False
-    """Whether supervisord tells it what the other programs do; its standard output is then their protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +41,16 @@ class ProgramState:
     pid: int | None
     uptime: float
     """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What a running supervisord was told anew and what that left open."""
+
+    stale: Mapping[str, int]
+    """Programs that run on as they were started, though they would start in another way now; and their pids."""
+    gone: tuple[str, ...]
+    """Programs that are not wanted any more; stopped only by `Supervisor.forget`."""
 
 
 class _UnixTransport(xmlrpc.client.Transport):
@@ -117,8 +109,7 @@ class Supervisor:
         Raises:
             ProgramFailed: It did not answer in time.
         """
-        conf = self._home.root / "run" / "supervisord.conf"
-        atomic_write(conf, render(self._home, programs).encode())
+        conf = self._write(programs)
         command = prelude(
             self._home, "supervisord", [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(conf)]
         )
@@ -136,6 +127,33 @@ class Supervisor:
                 raise ProgramFailed(f"supervisord did not start: {why}", f"tail {errors_path}")
             time.sleep(0.02)
         process.returncode = 0  # it outlives us: nothing to wait for, nor to warn about
+
+    def _write(self, programs: Sequence[Program]) -> Path:
+        conf = self._home.root / "run" / "supervisord.conf"
+        atomic_write(conf, render(self._home, programs).encode())
+        return conf
+
+    def learn(self, programs: Sequence[Program]) -> Learned:
+        """Tell a running supervisord what there is to supervise from now on; what runs, runs on as it is."""
+        self._write(programs)
+        [[added, changed, removed]] = self._call("reloadConfig")
+        for name in added:
+            self._call("addProcessGroup", name)
+        pids = {name: state.pid for name, state in self.states().items()}
+        for name in changed:
+            if pids[name] is None:
+                self.renew(name)
+        return Learned({name: pid for name in changed if (pid := pids[name])}, tuple(removed))
+
+    def renew(self, name: str) -> None:
+        """Stop a program; its next start is the one that was learned."""
+        self.forget(name)
+        self._call("addProcessGroup", name)
+
+    def forget(self, name: str) -> None:
+        """Stop a program, and know it no more."""
+        self.stop(name)
+        self._call("removeProcessGroup", name)
 
     def states(self) -> dict[str, ProgramState]:
         """What runs, by name."""
@@ -191,67 +209,3 @@ def _alive(pid: int) -> bool:
         return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-def render(home: Home, programs: Sequence[Program]) -> str:
-    """The configuration of supervisord."""
-    lines = [
-        "; Written by nasos up.",
-        "[unix_http_server]",
-        f"file = {_percent(str(home.socket))}",
-        "chmod = 0700",
-        "[supervisord]",
-        f"logfile = {_percent(str(home.log / 'supervisord.log'))}",
-        f"logfile_maxbytes = {ROLL_BYTES}",
-        "logfile_backups = 3",
-        f"pidfile = {_percent(str(home.run('supervisord') / 'supervisord.pid'))}",
-        f"childlogdir = {_percent(str(home.log))}",
-        "umask = 077",
-        "silent = true",  # the log file has it; stderr is for what goes wrong before that
-        *(["user = root"] if home.users.separate else []),
-        "[rpcinterface:supervisor]",
-        "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
-    ]
-    for program in programs:
-        command = shlex.join(prelude(home, program.name, program.command))
-        environment = ",".join(f"{name}={_quoted(value)}" for name, value in program.environment.items())
-        lines += [
-            f"[{'eventlistener' if program.listener else 'program'}:{program.name}]",
-            f"command = {_percent(command)}",
-            *([f"environment = {_percent(environment)}"] if environment else []),
-            *([f"user = {program.user}"] if program.user else []),
-            "directory = /",
-            "autostart = false",
-            "autorestart = true",
-            "startsecs = 1",
-            "startretries = 30",
-            f"stopsignal = {program.stop_signal}",
-            f"stopwaitsecs = {program.stop_seconds}",
-            *_output(program, home),
-        ]
-    return "\n".join(lines) + "\n"
-
-
-def _output(program: Program, home: Home) -> list[str]:
-    # It rolls over by itself, also where nobody keeps house; what it put aside is then compressed.
-    stream = "stderr" if program.listener else "stdout"
-    return [
-        f"{stream}_logfile = {_percent(str(home.log / (program.name + '.log')))}",
-        f"{stream}_logfile_maxbytes = {ROLL_BYTES}",
-        f"{stream}_logfile_backups = 3",
-        # While the watcher is started anew, what happens is kept for it.
-        *(["events = PROCESS_STATE", "buffer_size = 1000", "stdout_logfile = NONE"] if program.listener else []),
-        *([] if program.listener else ["redirect_stderr = true"]),
-    ]
-
-
-def _percent(text: str) -> str:
-    # supervisord expands %(name)s in every value; a literal percent sign is doubled.
-    return text.replace("%", "%%")
-
-
-def _quoted(text: str) -> str:
-    # supervisord knows no escape inside quotes, and strips both kinds from the ends; `up` lets no such path pass.
-    if '"' in text or "'" in text:
-        raise StackError(f"{text!r} cannot stand in supervisord's configuration", "choose a path without quotes")
-    return f'"{text}"'

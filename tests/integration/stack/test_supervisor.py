@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,9 @@ from nasos.errors import StackError
 from nasos.files import private_directory
 from nasos.stack.home import Home
 from nasos.stack.log import Log
+from nasos.stack.program import Program
 from nasos.stack.recorded import recorded_pid
-from nasos.stack.supervisor import Program, Supervisor
+from nasos.stack.supervisor import Supervisor
 from nasos.stack.users import Users
 from nasos.stack.watch import Watch
 
@@ -95,6 +97,42 @@ def test_a_program_that_waits_for_its_next_try_is_started_at_once(begin: Begin, 
     mended.touch()
     assert supervisor.launch("vault")
     until(lambda: supervisor.states()["vault"].state == "running", 10)
+
+
+def pid_of(supervisor: Supervisor, name: str) -> int:
+    """The pid of a program that was launched."""
+    pid: int = until(lambda: supervisor.states()[name].pid, 10)
+    return pid
+
+
+def running(command_line: Path, argument: str) -> bool:
+    """Whether the shell before a program has become it."""
+    return command_line.read_text() == f"sleep\0{argument}\0"
+
+
+def test_what_runs_runs_on_when_the_programs_are_others_now(begin: Begin, home: Home) -> None:
+    """Learned while it runs: stopped ones are replaced, new ones known, running ones told apart; renewed on demand."""
+    supervisor = begin(vault=["sleep", "300"], bot=["sleep", "301"], exchange=["sleep", "302"], nginx=["sleep", "303"])
+    for name in ("vault", "bot", "exchange"):
+        supervisor.launch(name)
+    pids = {name: pid_of(supervisor, name) for name in ("vault", "bot", "exchange")}
+    private_directory(home.run("postgres"))
+    wanted = {"vault": "300", "bot": "401", "nginx": "403", "postgres": "404"}
+    learned = supervisor.learn([
+        Program(name, ["sleep", seconds], environment={"SAID": AWKWARD, "PLAIN": "a,b=c"})
+        for name, seconds in wanted.items()
+    ])  # fmt: skip
+    assert learned.stale == {"bot": pids["bot"]}
+    assert learned.gone == ("exchange",)
+    assert {name: supervisor.states()[name].pid for name in pids} == pids
+    supervisor.forget("exchange")
+    supervisor.renew("bot")
+    assert set(supervisor.states()) == set(wanted)
+    for name, seconds in wanted.items():
+        supervisor.launch(name)
+        started = Path(f"/proc/{pid_of(supervisor, name)}/cmdline")
+        until(partial(running, started, seconds), 10)
+    assert supervisor.states()["vault"].pid == pids["vault"]
 
 
 def test_a_program_that_keeps_ending_is_given_up_with_its_reason(begin: Begin, home: Home) -> None:

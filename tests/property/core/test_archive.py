@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -12,13 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fixtures.archives import gathered
 from nasos.errors import BackupRefused
 from nasos.secret import Secret
 from nasos.stack.backup import archive
 from nasos.stack.backup.encryption import Identities, Recipients, new_identity
-from nasos.stack.backup.manifest import ROLES, SNAPSHOT, WAY_BACK, Manifest, Part
-from nasos.stack.home import Record
-from nasos.stack.ports import Ports
+from nasos.stack.backup.manifest import Manifest
 
 TEXT, RECIPIENT = new_identity()
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=40).filter(
@@ -29,19 +26,9 @@ QUIET = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCh
 
 def write(place: Path, contents: dict[str, bytes]) -> tuple[Path, Manifest]:
     """A backup of these parts and the ones that every backup has."""
-    parts, listed = place / "parts", []
-    needed = {name: name.encode() for name in (SNAPSHOT, WAY_BACK, ROLES, "state/stack.json")}
-    for name, content in {**needed, **contents}.items():
-        path = parts / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        listed.append(Part(name=name, size=len(content), sha256=hashlib.sha256(content).hexdigest()))
-    manifest = Manifest(
-        nasos="0", created=datetime(2026, 1, 1, tzinfo=UTC), host="h", seal="static", bot="b", vault="2", postgres="17",
-        record=Record(id="feedbeef", ports=Ports.following(8443)), parts=tuple(listed),
-    )  # fmt: skip
+    manifest = gathered(place / "parts", contents)
     with (place / "b.age").open("wb") as file:
-        archive.write(file, manifest, parts, Recipients((RECIPIENT,)))
+        archive.write(file, manifest, place / "parts", Recipients((RECIPIENT,)))
     return place / "b.age", manifest
 
 

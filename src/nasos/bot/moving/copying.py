@@ -146,4 +146,4 @@ def _require_part(desk: Desk, target: Target) -> None:
     with sqlite_rows(desk.work / _NAME) as (rows, tables):
         ours = identities(rows, tables)
     if identities(target.rows, target.tables()) - ours:
-        raise BotError("the PostgreSQL database holds trades that are not of this import", "nasos ledger list")
+        raise BotError("the PostgreSQL database holds trades that are not of this import", "nasos ledger show")

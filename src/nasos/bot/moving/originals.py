@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from nasos.bot.moving.journal import Desk, Kept
@@ -38,7 +39,8 @@ def obstacle(place: Path) -> FileRefused | None:
 
 def keep(desk: Desk, number: int, place: Path, before: bytes, after: bytes) -> Kept:
     """Copy the original into the backup; its line for the journal."""
-    status = place.stat()
+    with _touching(place):
+        status = place.stat()
     kept = Kept(
         place=str(place),
         backup=f"{number}-{place.name}"[:120],
@@ -73,30 +75,49 @@ def replace(kept: Kept, after: bytes) -> bool:
 
     Raises:
         BotError: Somebody edited the file in between.
+        FileRefused: The disk or its permissions do not let us.
     """
     place = Path(kept.place)
-    found = digest(place.read_bytes())
+    with _touching(place):
+        found = digest(place.read_bytes())
     if found == kept.after:
         return False
     if found != kept.before:
         raise BotError(f"{place} was edited while it was being imported", "nasos bot import --undo, then begin again")
     atomic_write(place, after, kept.mode, owner=_owner(kept))
-    _group(place, kept)
+    with _touching(place):
+        _group(place, kept)
     return True
 
 
 def put_back(desk: Desk, kept: Kept) -> Path | None:
-    """The original, byte for byte; an edited clean file is kept beside it, and its path returned."""
+    """The original, byte for byte; an edited clean file is kept beside it, and its path returned.
+
+    Raises:
+        FileRefused: The disk or its permissions do not let us; the backup stays.
+    """
     place, aside = Path(kept.place), None
-    with contextlib.suppress(FileNotFoundError):
+    with _touching(place), contextlib.suppress(FileNotFoundError):
         current = place.read_bytes()
         if digest(current) not in (kept.before, kept.after):
             aside = place.with_name(f"{place.name}.after-import")
             atomic_write(aside, current, kept.mode)
     atomic_write(place, original(desk, kept), kept.mode, owner=_owner(kept))
-    _group(place, kept)
-    os.utime(place, ns=(kept.atime, kept.mtime))
+    with _touching(place):
+        _group(place, kept)
+        os.utime(place, ns=(kept.atime, kept.mtime))
     return aside
+
+
+@contextlib.contextmanager
+def _touching(place: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FileRefused(
+            f"{place}: {(error.strerror or 'unknown reason').lower()}",
+            "when that is mended the same command goes on; nasos bot import --undo goes back",
+        ) from None
 
 
 def _owner(kept: Kept) -> int | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -77,7 +77,6 @@ def _source(path: Path, load: Load) -> Source:
         raise FileRefused(f"{path} is larger than {LARGEST >> 20} MB", "give the configuration, not the data")
     text = _decoded(raw, path)
     content = parse(text, str(path))
-    _require_text(content, text, path)
     found = tuple(comments(text))
     remarks = [f"{path} is a link to {place}: the file there is replaced, the link stays"] if path.is_symlink() else []
     marked = raw.startswith(b"\xef\xbb\xbf")
@@ -95,16 +94,6 @@ def _decoded(raw: bytes, path: Path) -> str:
         raise BotError(f"{path} line {line} is not UTF-8", f"file {path}") from None
     # As Path.read_text: freqtrade reads with universal newlines, so a lone \r ends a // comment.
     return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _require_text(content: Mapping[str, object], text: str, path: Path) -> None:
-    """Our JSON reader takes half a surrogate pair; freqtrade's refuses it, and Vault could not store it."""
-    try:
-        json.dumps(content, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        half = re.search(r"\\u[dD][89a-bA-B]..(?!\\u[dD][c-fC-F])|(?<!..)\\u[dD][c-fC-F]", text)
-        line = text.count("\n", 0, half.start()) + 1 if half else "?"
-        raise BotError(f"{path} line {line} has half a surrogate pair", f"edit {path}") from None
 
 
 def repeated(text: str) -> Iterator[str]:

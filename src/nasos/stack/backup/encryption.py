@@ -7,7 +7,8 @@ the stream is never whole in memory; to a passphrase it is (the library's interf
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -102,10 +103,15 @@ def encrypt(source: Source, target: Sink, to: Passphrase | Recipients) -> None:
     Raises:
         UsageError: A recipient is none.
         BackupRefused: Too much for a passphrase.
+        OSError: The source's or the target's.
     """
     age = library()
     if isinstance(to, Recipients):
-        age.encrypt_io(source, target, [_recipient(age, key) for key in to.keys])
+        recipients, ends = [_recipient(age, key) for key in to.keys], _Ends(source, target)
+        try:
+            age.encrypt_io(ends, ends, recipients)
+        except age.EncryptError:
+            raise ends.failed or BackupRefused("the backup could not be encrypted", "nasos backup again") from None
         return
     content = source.read(LARGEST_BY_PASSPHRASE + 1)
     if len(content) > LARGEST_BY_PASSPHRASE:
@@ -113,6 +119,34 @@ def encrypt(source: Source, target: Sink, to: Passphrase | Recipients) -> None:
             "this backup is too large for a passphrase, which holds it in memory", "nasos backup --recipient age1..."
         )
     target.write(age.passphrase.encrypt(content, to.value.reveal()))
+
+
+class _Ends:
+    """Where the library reads and writes: of what failed there it passes on a text only."""
+
+    def __init__(self, source: Source, target: Sink) -> None:
+        self._source, self._target = source, target
+        self.failed: OSError | None = None
+
+    def read(self, size: int = -1, /) -> bytes:
+        with self._remembered():
+            return self._source.read(size)
+
+    def write(self, data: bytes, /) -> int:
+        with self._remembered():
+            return self._target.write(data)
+
+    def flush(self) -> None:
+        with self._remembered():
+            self._target.flush()
+
+    @contextlib.contextmanager
+    def _remembered(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.failed = error
+            raise
 
 
 def decrypt(source: Source, target: Sink, by: Passphrase | Identities) -> None:

@@ -79,7 +79,7 @@ def save(stack: Stack, wanted: Request, stream: Sink | None, *, now: datetime) -
     with ExclusiveLock(room / "lock", "nasos backup"), _empty(room / "parts") as parts:
         manifest = _gathered(stack, parts, wanted.places, now)
         if wanted.file:
-            size = _to_file(wanted.file, manifest, parts, wanted)
+            size = to_file(wanted.file, manifest, parts, wanted.to, force=wanted.force)
         else:
             counted = _Counted(stream)
             archive.write(counted, manifest, parts, wanted.to)
@@ -169,18 +169,24 @@ def _encoded(credential: AppRole) -> bytes:
     return msgspec.json.encode({"role_id": credential.role_id, "secret_id": secret_id})
 
 
-def _to_file(path: Path, manifest: Manifest, parts: Path, wanted: Request) -> int:
+def to_file(path: Path, manifest: Manifest, parts: Path, to: Passphrase | Recipients, *, force: bool) -> int:
+    """The backup under its name, whole, synced, and replacing nothing unasked; how large it is.
+
+    Raises:
+        UsageError: The name is taken.
+        FileRefused: It could not be written; what stood there before still does.
+    """
     # One name per file and stack: what a killed run left is written over, not added to.
     temporary = path.with_name(f".{path.name}.{manifest.record.id}.tmp")
     try:
         temporary.unlink(missing_ok=True)
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, PRIVATE)
         with os.fdopen(fd, "wb") as file:
-            archive.write(file, manifest, parts, wanted.to)
+            archive.write(file, manifest, parts, to)
             file.flush()
             os.fsync(fd)
             size = os.fstat(fd).st_size
-        _publish(temporary, path, force=wanted.force)
+        _publish(temporary, path, force=force)
         fsync_directory(path.parent)
     except OSError as error:
         reason = (error.strerror or "unknown reason").lower()
