@@ -5,7 +5,7 @@ set -eu
 
 usage() {
     cat <<'END'
-Usage: rotate_secrets.sh [--all | --db | --jwt | --api]... [--dry-run | --now | --leaked]
+Usage: rotate_secrets.sh [--all | --db | --jwt | --api]... [--dry-run | --now | --leaked] [--progress]
        rotate_secrets.sh --rollback NAME [--dry-run]
 
   --all            everything below
@@ -15,6 +15,7 @@ Usage: rotate_secrets.sh [--all | --db | --jwt | --api]... [--dry-run | --now | 
   --dry-run        show what would be done, change nothing
   --now            the bot takes it up at once, also inside an order
   --leaked         as --now; the old values are destroyed, with every one before them
+  --progress       say each step on standard error, also where that is no terminal
   --rollback NAME  bring the version before of NAME back
   --help           this text
 END
@@ -38,7 +39,7 @@ for argument in "$@"; do
         continue
     fi
     case $argument in
-    --all | --db | --jwt | --api | --dry-run | --now | --leaked) ;;
+    --all | --db | --jwt | --api | --dry-run | --now | --leaked | --progress) ;;
     --rollback) expected=--rollback ;;
     --rollback=?*) ;;
     -h | --help)

@@ -23,6 +23,13 @@ _URGENT: Final = {
 }
 """Failed is urgent here; the words for people."""
 
+_WORDS: Final = {
+    "rotation.end": "a secret was not replaced: the old one is valid, or somebody has to look",
+    "rotation.rejected": "a new secret is refused by its target again and again",
+    "rotation.overdue": "a secret is older than its timetable allows",
+}
+"""Failed is no more urgent than other failures here; the words for people."""
+
 _SPOKEN: Final = {
     ("vault.unseal", "ok"): "somebody unsealed Vault",
     ("vault.bootstrap", "refused"): "Vault is not as it should be",
@@ -77,4 +84,4 @@ def _words(event: str, outcome: str) -> str | None:
         return _SPOKEN[event, outcome]
     if outcome not in {"failed", "unknown"} or event.startswith(_QUIET):
         return None
-    return _URGENT.get(event, "")
+    return _URGENT.get(event) or _WORDS.get(event, "")

@@ -30,7 +30,7 @@ RUNNING: Final = Path("/run/systemd/system")
 LINGER: Final = Path("/var/lib/systemd/linger")
 """A file per user whose services start at boot, not at log-in (loginctl(1))."""
 
-_EVERYWHERE: Final = """\
+EVERYWHERE: Final = """\
 UMask=0077
 LimitCORE=0
 NoNewPrivileges=yes
@@ -42,7 +42,7 @@ RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 SystemCallArchitectures=native
 """
 # These need a mount namespace of root's; a person's own service manager would refuse or ignore them.
-_AS_ROOT: Final = """\
+AS_ROOT: Final = """\
 ProtectSystem=strict
 ProtectHome=read-only
 ReadWritePaths={writable}
@@ -91,9 +91,9 @@ class Boot:
     as_root: bool
 
     @classmethod
-    def of(cls, stack: Stack) -> Boot:
-        """One unit per stack: its id is in the name."""
-        as_root, name = os.geteuid() == 0, f"nasos-{stack.record.id}.service"
+    def of(cls, stack: Stack, end: str = ".service") -> Boot:
+        """One unit per stack, and one for each other ``end``: the stack's id is in the name."""
+        as_root, name = os.geteuid() == 0, f"nasos-{stack.record.id}{end}"
         own = Path(os.path.expanduser("~/.config/systemd/user"))  # noqa: PTH111  Path.home() raises without HOME
         return cls(name, (Path("/etc/systemd/system") if as_root else own) / name, as_root)
 
@@ -188,20 +188,20 @@ def render(stack: Stack, *, as_root: bool) -> str:
         places.append(stack.home.key_path(settings, stack.record).parent)
     for path in (*places, Path(sys.executable), *([settings.project] if settings.project else [])):
         require_spellable(path, "a path of the unit")
-    listed = " ".join(_quoted(path) for path in places)
-    hardening = _EVERYWHERE + (_AS_ROOT.format(writable=listed) if as_root else "")
+    listed = " ".join(quoted(path) for path in places)
+    hardening = EVERYWHERE + (AS_ROOT.format(writable=listed) if as_root else "")
     return _UNIT.format(
         home=home,
         mounts=listed,
         place=settings.project or home,
-        environment="".join(f"Environment={_quoted(each)}\n" for each in _environment(settings)),
-        python=_quoted(Path(sys.executable)),
+        environment="".join(f"Environment={quoted(each)}\n" for each in environment(settings)),
+        python=quoted(Path(sys.executable)),
         hardening=hardening,
         target="multi-user.target" if as_root else "default.target",
     )
 
 
-def _environment(settings: Settings) -> list[str]:
+def environment(settings: Settings) -> list[str]:
     """Paths only: everything else is read from where it was read now."""
     found = [f"NASOS_HOME={settings.home}"]
     if settings.project:
@@ -213,6 +213,7 @@ def _environment(settings: Settings) -> list[str]:
     return found
 
 
-def _quoted(text: object) -> str:
+def quoted(text: object) -> str:
+    """A path or assignment as a unit takes it."""
     # No specifier and no escape can be in it: require_spellable let neither percent nor backslash nor quote pass.
     return f'"{text}"'

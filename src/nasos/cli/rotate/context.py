@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nasos.cli import output
+from nasos.cli.rotate.progress import narrating
 from nasos.errors import EXIT_CLEAN, EXIT_FINDINGS
 from nasos.settings import Settings
 
@@ -36,8 +37,8 @@ class Rotating:
 
 
 @contextmanager
-def rotating(settings: Settings) -> Iterator[Rotating]:
-    """The stack, its Vault as the role ``rotator``, and the engine that tells ledger and log.
+def rotating(settings: Settings, *, progress: bool = False) -> Iterator[Rotating]:
+    """The stack, its Vault as the role ``rotator``, and the engine that tells ledger and log, and whoever waits.
 
     Raises:
         Error: There is no stack, or Vault refuses its role.
@@ -47,7 +48,7 @@ def rotating(settings: Settings) -> Iterator[Rotating]:
     from nasos.stack.rotation.record import recorder
 
     stack = Stack.existing(settings)
-    tell = recorder(stack.home)
+    tell = narrating(recorder(stack.home), asked=progress)
     with stack.vault("rotator") as vault:
         yield Rotating(stack, vault, engine(stack, vault, tell, wait=WAIT), tell)
 

@@ -7,20 +7,17 @@ taken back, an exchange key that is too old), 3 when it could not be done.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import click
 
 from nasos.cli import output
 from nasos.cli.recorded import person
-from nasos.cli.rotate.context import ended, rotating
+from nasos.cli.rotate.context import Rotating, ended, rotating
 from nasos.cli.rotate.keys import review
+from nasos.cli.rotate.timetable import local, look
 from nasos.cli.rotate.units import roll_back
 from nasos.errors import EXIT_CLEAN, UsageError
 from nasos.settings import load
-
-if TYPE_CHECKING:
-    from nasos.rotation.engine import Engine
 
 
 @click.group(invoke_without_command=True)
@@ -31,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Show what would be done.")
 @click.option("--now", "urgent", is_flag=True, help="The bot takes it up at once, also inside an order.")
 @click.option("--leaked", is_flag=True, help="As --now; and the old values are destroyed, with every one before them.")
+@click.option("--progress", is_flag=True, help="Say each step on standard error, also where that is no terminal.")
 @click.option("--rollback", metavar="NAME", help="Bring the version before back; as the command rollback.")
 @click.pass_context
 def rotate(  # noqa: PLR0913  one argument per flag
@@ -43,6 +41,7 @@ def rotate(  # noqa: PLR0913  one argument per flag
     dry_run: bool,
     urgent: bool,
     leaked: bool,
+    progress: bool,
     rollback: str | None,
 ) -> int:
     """Rotate secrets: the new one is proven before, the old one proven dead after, and nothing stops."""
@@ -59,9 +58,9 @@ def rotate(  # noqa: PLR0913  one argument per flag
     bot = f"bots/{settings.bot.name}"
     wanted = [f"{bot}/db"] * (db or everything) + [f"{bot}/jwt"] * (jwt or everything)
     code = EXIT_CLEAN
-    with rotating(settings) as at:
+    with rotating(settings, progress=progress) as at:
         if dry_run:
-            _show(at.engine, wanted)
+            _show(at, wanted)
         else:
             reason = "leaked" if leaked else "asked for"
             for name in wanted:
@@ -72,7 +71,9 @@ def rotate(  # noqa: PLR0913  one argument per flag
     return code
 
 
-def _show(engine: Engine, names: Sequence[str]) -> None:
+def _show(at: Rotating, names: Sequence[str]) -> None:
+    lines = {line.name: line for line in look(at).lines()}
     for name in names:
-        parts = ", ".join(part.name for part in engine.units[name].parts)
+        parts = ", ".join(part.name for part in at.engine.units[name].parts)
         output.say(f"{name}: would make a new version of {parts}, prove it, deliver it, and end the old one")
+        output.say(f"  since {local(lines[name].since)}; by the timetable {local(lines[name].next)}")

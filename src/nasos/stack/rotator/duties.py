@@ -24,6 +24,8 @@ class Duties(msgspec.Struct, frozen=True, kw_only=True):
     home: Path
     project: Path | None
     key_dir: Path | None
+    runtime_dir: Path | None
+    session_dir: Path | None
     vault: VaultSettings
     tls: TlsSettings
     bot: BotSettings
@@ -33,7 +35,8 @@ class Duties(msgspec.Struct, frozen=True, kw_only=True):
     def of(cls, settings: Settings, key_dir: Path | None) -> Duties:
         """What these settings say; ``key_dir`` is where the unseal key is: the program has another ``HOME``."""
         return cls(
-            home=settings.home, project=settings.project, key_dir=key_dir,
+            home=settings.home, project=settings.project, key_dir=key_dir, runtime_dir=settings.runtime_dir,
+            session_dir=settings.session_dir,
             vault=settings.vault, tls=settings.tls, bot=settings.bot, rotation=settings.rotation,
         )  # fmt: skip
 
@@ -55,5 +58,6 @@ class Duties(msgspec.Struct, frozen=True, kw_only=True):
         """The settings of that time; nothing is read from files or the operator's environment."""
         return replace(
             load({}, files=False), home=self.home, project=self.project, key_dir=self.key_dir,
+            runtime_dir=self.runtime_dir, session_dir=self.session_dir,
             vault=self.vault, tls=self.tls, bot=self.bot, rotation=self.rotation,
         )  # fmt: skip
