@@ -23,10 +23,11 @@ from typing import Final
 import psycopg
 from psycopg import sql
 
-from nasos.errors import DatabaseError
+from nasos.errors import DatabaseError, LoginRefused
 from nasos.secret import Secret
 
 CONNECT_SECONDS: Final = 5
+_REFUSALS: Final = ("password authentication failed", "is not permitted to log in", "does not exist")
 
 _VERIFIER: Final = re.compile(r"SCRAM-SHA-256\$(\d+):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/]{43}=):[A-Za-z0-9+/]{43}=")
 
@@ -54,7 +55,8 @@ def connect(server: Endpoint, login: Login) -> Iterator[psycopg.Connection]:
     """A verified autocommit connection.
 
     Raises:
-        DatabaseError: Refused or not reachable; the text never holds the password.
+        LoginRefused: The server does not want this login.
+        DatabaseError: It cannot be asked; the text never holds the password.
     """
     try:
         connection = psycopg.connect(
@@ -69,7 +71,8 @@ def connect(server: Endpoint, login: Login) -> Iterator[psycopg.Connection]:
             autocommit=True,
         )
     except psycopg.OperationalError as error:
-        raise DatabaseError(
+        kind = LoginRefused if any(text in str(error) for text in _REFUSALS) else DatabaseError
+        raise kind(
             f"login of {login.username} at port {server.port} failed: {said(error)}", "./nasos logs postgres"
         ) from None
     try:
@@ -95,11 +98,8 @@ def can_login(server: Endpoint, login: Login) -> bool:
     try:
         with connect(server, login):
             return True
-    except DatabaseError as error:
-        refused = ("password authentication failed", "is not permitted to log in", "does not exist")
-        if any(text in error.message for text in refused):
-            return False
-        raise
+    except LoginRefused:
+        return False
 
 
 def set_password(db: psycopg.Connection, login: Login, *, allow: bool = True) -> None:

@@ -30,6 +30,7 @@ the border where it enters. The exit code travels with the error (0 clean, 1 fin
     │   └── VaultRefused            anything else the server says no to
     ├── TlsError                3   certificate or nginx configuration
     ├── DatabaseError           3   PostgreSQL
+    │   └── LoginRefused        3   it does not want this login
     ├── BotError                3   the bot or its configuration
     ├── RotationError           3   a rotation that could not be finished
     │   ├── CandidateRejected       the target does not accept a new credential
@@ -169,6 +170,10 @@ class TlsError(Error):
 
 class DatabaseError(Error):
     """PostgreSQL refused or cannot be reached."""
+
+
+class LoginRefused(DatabaseError):
+    """PostgreSQL answered, and does not want this login."""
 
 
 class BotError(Error):

@@ -24,7 +24,7 @@ import psycopg
 from psycopg import sql
 
 from nasos.database import Endpoint, Login, act_as_owner, can_login, connect, said, set_password
-from nasos.errors import CandidateRejected, RotationError
+from nasos.errors import CandidateRejected, LoginRefused, RotationError
 from nasos.rotation.journal import Fields
 from nasos.rotation.rotator import Fence
 from nasos.secret import Secret
@@ -72,15 +72,16 @@ class AlternatingRoles:
     def test(self, candidate: Fields) -> str:
         """See `Rotator.test`: log in, act as the owner, and lack no right on a table of his."""
         login, owner = self._login(candidate), f"{self.database}_owner"
-        if not can_login(self.server, login):
-            raise CandidateRejected(f"{login.username} cannot log in with its new password")
-        with connect(self.server, login) as db:
-            acting = str((db.execute("SELECT current_user").fetchone() or ("",))[0])
-            lacking = db.execute(
-                "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
-                " AND NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')"
-                " AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))"
-            ).fetchone()
+        try:
+            with connect(self.server, login) as db:
+                acting = str((db.execute("SELECT current_user").fetchone() or ("",))[0])
+                lacking = db.execute(
+                    "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
+                    " AND NOT (has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT')"
+                    " AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))"
+                ).fetchone()
+        except LoginRefused:
+            raise CandidateRejected(f"{login.username} cannot log in with its new password") from None
         if acting != owner:
             raise CandidateRejected(f"{login.username} acts as {acting}, not as {owner}")
         if lacking:
