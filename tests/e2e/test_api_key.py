@@ -1,4 +1,7 @@
-"""The exchange's key is replaced under the trading bot, with a real freqtrade and the demo exchange's own keys."""
+"""The exchange's key is replaced under the trading bot, with a real freqtrade and the demo exchange's own keys.
+
+As an ordinary user only: docs/rotate.md walks the same way as both.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from typing import Any
 import pytest
 
 from fixtures.stack import Walk, api_login
+
+pytestmark = pytest.mark.parametrize("stack", ["ordinary"], indirect=True, scope="session")
 
 NAME = "bots/nasos/exchange"
 

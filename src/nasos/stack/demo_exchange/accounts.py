@@ -24,6 +24,15 @@ MOST: Final = 100
 _UID: Final = 1
 _WINDOW: Final = 5.0
 """Seconds by which a request may be old; Binance's default."""
+_NOTHING: Final = frozenset(
+    {
+        "/api/v3/openOrders",
+        "/sapi/v1/margin/allPairs",
+        "/sapi/v1/margin/isolated/allPairs",
+        "/sapi/v1/spot/delist-schedule",
+    }
+)
+"""Asked by a bot with a key, and answered with an empty list."""
 _BY_KEY: Final = frozenset({"/sapi/v1/spot/delist-schedule"})
 """Asked with a key and without a signature."""
 
@@ -87,7 +96,7 @@ class Accounts:
             return _restrictions(key)
         if path == "/api/v3/account":
             return _account(key)
-        if path in {"/sapi/v1/spot/delist-schedule", "/api/v3/openOrders"}:
+        if path in _NOTHING:
             return []
         raise Refused(-1000, "Path is not simulated.", status=404)
 
