@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+
+import pytest
 from psycopg import sql
 
 from fixtures.stack import Walk
@@ -83,3 +87,65 @@ def test_what_leaked_cannot_come_back(bot: Walk) -> None:
     refused = bot.nasos("rotate", "rollback", "bots/nasos/password", check=False)
     assert (refused.returncode, "no version before the present one" in refused.stderr) == (3, True)
     assert bot.healthy()
+
+
+OWN = """
+[rotation.secrets."app/own"]
+rotator = "random"
+[rotation.secrets."app/commanded"]
+rotator = "command"
+program = [{python}, {program}, {accepts}, "honest"]
+overlap = 0
+"""
+
+
+@pytest.fixture
+def own(bot: Walk) -> Iterator[Walk]:
+    """Two secrets of the user's own, one with a program of his; named in nasos.toml, which `up` has read."""
+    document, accepts = bot.project / "nasos.toml", bot.project / "accepts.json"
+    before = document.read_text() if document.exists() else None
+    accepts.write_text('["first value"]')
+    accepts.chmod(0o666)
+    bot.project.chmod(0o777)
+    program = bot.project / "tests" / "fixtures" / "rotator_program.py"
+    values = {"python": bot.project / ".venv" / "bin" / "python", "program": program, "accepts": accepts}
+    for name in ("app/own", "app/commanded"):
+        bot.nasos("secret", "set", name, stdin="first value")
+    document.write_text((before or "") + OWN.format(**{key: f'"{value}"' for key, value in values.items()}))
+    try:
+        bot.run("./nasos", "up")
+        yield bot
+    finally:
+        document.unlink() if before is None else document.write_text(before)
+        bot.project.chmod(0o755)
+        bot.run("./nasos", "up")
+
+
+def test_secrets_of_the_users_own_rotate_and_no_others(own: Walk) -> None:
+    """As nasos.toml says; the target of a program takes the new one and not the old; a rollback brings it back."""
+    first = own.secret("app/own", "value")
+    assert "rotated" in own.nasos("rotate", "now", "app/own").stdout
+    assert own.secret("app/own", "value") != first
+    assert "refuses the old one" in own.nasos("rotate", "now", "app/commanded").stdout
+    accepted = json.loads((own.project / "accepts.json").read_text())
+    assert accepted == [own.secret("app/commanded", "value")] != ["first value"]
+    own.nasos("rotate", "rollback", "app/commanded")
+    assert json.loads((own.project / "accepts.json").read_text()) == ["first value"]
+    refused = own.nasos("rotate", "now", "app/anything", check=False)
+    assert refused.returncode == 2
+    assert "nothing rotates under the name app/anything" in refused.stderr
+
+
+def test_what_is_no_record_rotates_by_the_same_command(bot: Walk) -> None:
+    """The administrator, the gateway's keys, Vault's keyring, a SecretID: each proven, the bot healthy, all told."""
+    for name, proof in {
+        "postgres/admin": "the old password is refused",
+        "gateway/signing": "signs and verifies",
+        "vault/keyring": "what was written before is readable",
+        "credentials/backup": "a new SecretID logs in, 1 old ones are refused",
+    }.items():
+        assert proof in bot.nasos("rotate", "now", name).stdout
+    assert bot.healthy()
+    assert "no way back" in bot.nasos("rotate", "rollback", "vault/keyring", check=False).stderr
+    ended = [event for event in bot.json("ledger", "show", "-n", "60") if event["event"] == "rotation.end"]
+    assert {"vault/keyring", "credentials/backup"} <= {event["target"] for event in ended if event["outcome"] == "ok"}

@@ -93,11 +93,23 @@ class HousekeepingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
     """Directory of the second audit log, on another disk; default ``audit/second`` in the state directory."""
 
 
+_POSTGRES: Final = frozenset({"host", "port", "ca_file", "database", "admin", "overlap"})
+_KNOWN: Final[dict[str, frozenset[str]]] = {
+    "random": frozenset({"fields"}),
+    "postgres-alternating": _POSTGRES,
+    "postgres-single": _POSTGRES - {"overlap"},
+    "command": frozenset({"program", "seconds", "overlap"}),
+}
+"""Our rotators, and the keys that mean something to each."""
+_CLASS: Final = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+
+
 class OwnSecret(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``[rotation.secrets."app/<name>"]``: how one secret of the user's own is replaced."""
 
-    rotator: Literal["random", "postgres-alternating", "postgres-single", "command"]
-    """``random`` makes a new value; the others change it at a target, too."""
+    rotator: str
+    """``random`` makes a new value; ``postgres-alternating``, ``postgres-single`` and ``command`` change it at a
+    target, too; ``package.module:Class`` is somebody else's."""
     fields: tuple[FieldName, ...] = ("value",)
     """What ``random`` replaces; the record's other fields stay."""
     program: tuple[str, ...] = ()
@@ -116,17 +128,19 @@ class OwnSecret(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """Database that the login is for; with ``postgres-alternating`` also the first part of the roles' names."""
     admin: SecretName | None = None
     """Secret with ``username`` and ``password`` of whoever may change the role; ``postgres-single`` can do without."""
+    options: dict[str, str] = {}
+    """For somebody else's rotator; no secret belongs here."""
 
     def __post_init__(self) -> None:
         """What one rotator needs, and the others do not know."""
-        own = {"random": {"fields"}, "command": {"program", "seconds", "overlap"}}
-        known = own.get(self.rotator, {"host", "port", "ca_file", "database", "admin", "overlap"})
+        known = _KNOWN.get(self.rotator, frozenset({"overlap", "options"}))
+        if self.rotator not in _KNOWN and not _CLASS.fullmatch(self.rotator):
+            raise ValueError(f"no rotator is called {self.rotator}: {', '.join(_KNOWN)}, or package.module:Class")
         default = OwnSecret.__struct_defaults__
         given = {
-            name
-            for name, value in zip(self.__struct_fields__[1:], default, strict=True)
-            if getattr(self, name) != value
-        }
+            name for name, value in zip(self.__struct_fields__[1:], default, strict=True)
+            if getattr(self, name) not in (value, {})
+        }  # fmt: skip
         if foreign := sorted(given - known):
             raise ValueError(f"{foreign[0]} means nothing to the rotator {self.rotator}")
         if self.rotator == "random" and not self.fields:

@@ -16,7 +16,10 @@ TABLE = '[rotation.secrets."app/foo"]\n'
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (TABLE + 'rotator = "rando"', "secrets.app/foo.rotator"),
+        (TABLE + 'rotator = "rando"', "no rotator is called rando"),
+        (TABLE + 'rotator = "rando"', "secrets.app/foo"),
+        (TABLE + 'rotator = "os.path:join; evil"', "no rotator is called"),
+        (TABLE + 'rotator = "acme:Tokens"\nprogram = ["/x"]', "program means nothing"),
         (TABLE + 'fields = ["a"]', 'missing required field "rotator"'),
         (TABLE + 'rotatr = "random"', 'unknown field "rotatr"'),
         (TABLE + 'rotator = "random"\nfields = []', "fields is empty"),

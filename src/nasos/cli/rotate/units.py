@@ -85,6 +85,8 @@ def roll_back(name: str, version: int | None, *, dry_run: bool = False) -> int:
         Error: As `Engine.rollback`.
     """
     with rotating(load()) as at:
+        if name in at.engine.procedures:
+            raise UsageError(f"{name} keeps no old version: there is no way back", f"nasos rotate now {name}")
         if name not in at.engine.units:
             raise UsageError(f"nothing rotates under the name {name}", f"known: {', '.join(sorted(at.engine.units))}")
         versions = {part.name: version or _before(at.vault, part.name) for part in at.engine.units[name].parts}

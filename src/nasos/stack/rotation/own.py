@@ -7,6 +7,7 @@ these secrets, as ``nasos up`` writes it.
 
 from __future__ import annotations
 
+import importlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -53,7 +54,7 @@ def units(stack: Stack, vault: VaultClient) -> dict[str, Unit]:
 
 
 def _unit(stack: Stack, vault: VaultClient, name: str, own: OwnSecret) -> Unit:
-    overlaps = own.rotator in {"postgres-alternating", "command"} and own.overlap > 0
+    overlaps = own.rotator not in {"random", "postgres-single"} and own.overlap > 0
     readers = (Readers(own.overlap),) if overlaps else ()
     part = Part(name, _rotator(stack, vault, name, own), own.fields if own.rotator == "random" else ())
     return Unit(name, (part,), readers, own.overlap + SPARE)
@@ -67,10 +68,25 @@ def _rotator(stack: Stack, vault: VaultClient, name: str, own: OwnSecret) -> Rot
         return RandomFields(own.fields)
     if own.rotator == "command":
         return Command(own.program, name, current, own.seconds)
+    if ":" in own.rotator:
+        return theirs(name, own, current)
     server, database = _server(stack, own), own.database or ""
     if own.rotator == "postgres-single":
         return SingleRole(server, current, database, _admin(vault, own))
     return AlternatingRoles(server, _admin(vault, own) or (lambda: postgres.admin_login(vault)), database)
+
+
+def theirs(name: str, own: OwnSecret, current: Callable[[], Fields]) -> Rotator:
+    """Somebody else's class: it has to be installed beside nasos, and has every right of the rotator's process."""
+    module, _, kind = own.rotator.partition(":")
+    try:
+        made: Rotator = getattr(importlib.import_module(module), kind)(name=name, current=current, options=own.options)
+    except (ImportError, AttributeError, TypeError, LookupError, ValueError) as error:
+        raise SettingsError(
+            f"the rotator {own.rotator} of {name} cannot be made: {type(error).__name__}",
+            f"it is made as {kind}(name=..., current=..., options=...), in .venv",
+        ) from None
+    return made
 
 
 def _server(stack: Stack, own: OwnSecret) -> Endpoint:
