@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,19 @@ def test_the_newest_events_are_listed_newest_last(ledger: Ledger, capsys: pytest
     assert run(["ledger", "show", "-n", "2"]) == 0
     shown = capsys.readouterr().out.splitlines()
     assert [line.split()[-2:] for line in shown] == [["app/key-4", "version=4"], ["app/key-5", "version=5"]]
+
+
+def test_a_clock_that_is_set_back_moves_no_event_out_of_sight(
+    ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By number, not by time: what happened last stands last, and the chain is as intact as ever."""
+    noon = datetime(2026, 6, 1, 12, tzinfo=UTC)
+    for n, hours in enumerate((0, 1, -1, 48, 0)):
+        ledger.append("secret.write", f"app/key-{n}", now=noon + timedelta(hours=hours))
+    assert run(["ledger", "show", "-n", "3"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.split()[-1] for line in shown] == ["app/key-2", "app/key-3", "app/key-4"]
+    assert run(["ledger", "verify", "--offline"]) == 0
 
 
 def test_json_is_one_document_with_the_fields_of_the_contract(
