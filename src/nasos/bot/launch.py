@@ -33,7 +33,7 @@ from nasos.bot.output import RedactedOutput
 from nasos.bot.poke import Pokes
 from nasos.bot.records import ReadAll, ReadOne, Records
 from nasos.bot.report import Append, Report
-from nasos.bot.sandbox import supported
+from nasos.bot.sandbox import shortcomings
 from nasos.bot.start import Running, Starter, certified
 from nasos.bot.supervise import Again, Ended, GiveUp, Leave, RestartPolicy, decide, exit_code, explain
 from nasos.bot.trial import Trials
@@ -101,7 +101,6 @@ class _Bot:
         self._report = Report(launch.bot, launch.append, launch.say, self._redactor)
         self._database_url = launch.configuration.get("db_url")
         self._with_login = needs_login(self._database_url)
-        self._landlock = supported()
         self._trials = Trials()
         self._starter = self._prepared()
         self._state: str | None = None
@@ -273,9 +272,9 @@ class _Bot:
             self._claim = Claim(str(self._database_url), self._page, self._report, signals.stop)
 
     def _tell_sandbox(self) -> None:
-        if not self._landlock:
-            self._report.event("bot.sandbox", "", Outcome.FAILED, {"reason": "the kernel has no landlock"})
-            self._report.note("this kernel has no Landlock: strategy code reaches every file of this user")
+        for reason, reached in shortcomings().items():
+            self._report.event("bot.sandbox", "", Outcome.FAILED, {"reason": reason})
+            self._report.note(f"{reason}: strategy code reaches {reached}")
 
     def _told(self, ended: Ended, step: Leave | Again | GiveUp) -> None:
         after = {Leave: "done", Again: "restart", GiveUp: "given up"}[type(step)]

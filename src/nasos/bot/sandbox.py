@@ -21,6 +21,7 @@ import ctypes
 import errno
 import json
 import os
+import platform
 import struct
 import sys
 from collections.abc import Iterable
@@ -99,6 +100,16 @@ def supported() -> int:
         if error.errno in {errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}:
             return 0
         raise BotError(f"landlock cannot be asked for: {os.strerror(error.errno or 0).lower()}") from None
+
+
+def shortcomings() -> dict[str, str]:
+    """What no sandbox on this machine can do, and what strategy code reaches for lack of it."""
+    found = {}
+    if not supported():
+        found["the kernel has no landlock"] = "every file of this user"
+    if not unix_sockets.known():
+        found[f"unix sockets cannot be refused on {platform.machine()}"] = "Docker's socket and the supervisor's"
+    return found
 
 
 def enter(confinement: Confinement) -> int:

@@ -40,6 +40,11 @@ class _Machine:
 _MACHINES: Final = {"x86_64": _Machine(0xC000003E, 41), "aarch64": _Machine(0xC00000B7, 198)}
 
 
+def known() -> bool:
+    """Whether this machine's system calls are; on another one nothing is refused, and somebody has to say so."""
+    return platform.machine() in _MACHINES
+
+
 def refuse() -> bool:
     """Refuse them to this process and all that it starts, for good; False on a machine whose numbers we do not know.
 

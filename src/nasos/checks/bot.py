@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import http.client
 import os
+import platform
 import re
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from nasos.bot import unix_sockets
 from nasos.bot.api import connection
 from nasos.bot.sandbox import TCP, supported
 from nasos.checks.edge import SECONDS, get
@@ -99,7 +101,7 @@ def secrets_not_in_environ(target: Target) -> Verdict:
     fix="./nasos restart bot",
 )
 def sandbox(target: Target) -> Verdict:
-    """Whether the kernel has Landlock, and whether each bot gave up gaining privileges, which it does on entering."""
+    """Landlock in the kernel, unix sockets that can be refused, and no new privileges for each bot, as on entering."""
     bots = [
         each for each in target.processes if "nasos.bot.entry" in _entries(Path("/proc") / str(each.pid) / "cmdline")
     ]
@@ -109,6 +111,11 @@ def sandbox(target: Target) -> Verdict:
     if not abi:
         return Failed(
             "this kernel has no landlock, or it is switched off", "boot Linux 5.13 or later with lsm=landlock,..."
+        )
+    if not unix_sockets.known():
+        return Failed(
+            f"unix sockets cannot be refused on {platform.machine()}: the bot may open Docker's and the supervisor's",
+            "run the stack on x86_64 or aarch64",
         )
     outside = [str(each.pid) for each in bots if not _number(Path("/proc") / str(each.pid), "NoNewPrivs")]
     if outside:

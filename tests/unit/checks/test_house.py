@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from fixtures.breakages.ground import PASSWORD, TOKEN, chmod, in_project, plante
 from fixtures.breakages.host import temporary_file_left
 from fixtures.breakages.services import cloudflare
 from fixtures.house import House
-from nasos.bot.sandbox import supported
+from nasos.bot.sandbox import shortcomings, supported
 from nasos.checks import Process, Target, exit_code, host, run, select, text
 from nasos.checks.bot import exposed
 from nasos.errors import Error
@@ -192,6 +193,24 @@ def test_a_confined_bot_is_clean_where_the_kernel_can(house: House) -> None:
         finding = judged(target, "bot")["bot.sandbox"]
         bot.kill()
     assert finding.state is (State.PASS if supported() else State.FAIL)
+
+
+def test_a_machine_where_unix_sockets_stay_open_is_a_finding(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The filter knows two machines' system calls; on another one nothing is refused, and that is said, not passed."""
+    command = [sys.executable, "-I", "-c", CONFINED, "nasos.bot.entry"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as bot:
+        assert bot.stdout
+        bot.stdout.readline()
+        target, told = replace(house.healthy, processes=(Process("bot", bot.pid),)), {}
+        for machine in ("aarch64", "riscv64"):
+            monkeypatch.setattr(platform, "machine", lambda machine=machine: machine)
+            told[machine] = judged(target, "bot")["bot.sandbox"], shortcomings()
+        bot.kill()
+    words = "unix sockets cannot be refused on riscv64"
+    assert words in told["riscv64"][1]  # what the launcher records and says
+    assert words not in told["aarch64"][1]
+    assert told["riscv64"][0].state is State.FAIL
+    assert told["aarch64"][0].state is (State.PASS if supported() else State.FAIL)
 
 
 def test_a_stricter_mode_is_fine(house: House) -> None:
