@@ -98,6 +98,8 @@ def _done(looking: Look) -> int:
     codes = [ended(result) for result in done.results]
     for error in done.errors:
         output.report(error)
+    if done.busy:
+        output.note(f"nasos: note: left to the next time: {done.busy}")
     return max([*codes, _reviewed(done.lines), EXIT_FAILED if done.errors else EXIT_CLEAN])
 
 

@@ -34,6 +34,8 @@ class Looked:
     results: Sequence[Result] = ()
     errors: Sequence[Error] = ()
     """What could not be done now."""
+    busy: str = ""
+    """Who is at work, where that left something to the next look."""
 
     @property
     def overdue(self) -> list[Line]:
@@ -46,13 +48,13 @@ class Look:
     """The hands of one look."""
 
     engine: Engine
-    """The role ``rotator``."""
     settings: RotationSettings
     ledger: Path
     actor: str
     zone: tzinfo | None = None
     results: list[Result] = field(default_factory=list)
     errors: list[Error] = field(default_factory=list)
+    busy: str = ""
 
     def all(self) -> Looked:
         """Everything.
@@ -68,7 +70,7 @@ class Look:
         if any(line.due for line in lines):
             lines = self.lines()
         self._remind(lines)
-        return Looked(lines, self.results, self.errors)
+        return Looked(lines, self.results, self.errors, self.busy)
 
     def lines(self) -> list[Line]:
         """The timetable now."""
@@ -86,16 +88,16 @@ class Look:
     def _try_resume(self) -> None:
         try:
             self.results += self.engine.resume()
-        except AlreadyRunning:
-            return
+        except AlreadyRunning as error:
+            self.busy = error.message
         except Error as error:
             self.errors.append(error)
 
     def _try_rotate(self, line: Line) -> None:
         try:
             self.results.append(self.engine.rotate(line.name, actor=self.actor, reason="due"))
-        except AlreadyRunning:
-            return
+        except AlreadyRunning as error:
+            self.busy = error.message
         except Error as error:
             self.errors.append(error)
 

@@ -66,14 +66,19 @@ def main(duties: Duties) -> None:
     directory = stack.home.run("rotator")
     before, now = state.read(directory), datetime.now(UTC)
     after = before
-    if after is None or state.has_to_ask(after, now, duties.digest, left_open=_left_open(stack)):
+    if after is None or state.has_to_ask(after, now, duties.digest, left_open=_left_open(stack, now)):
         after = _asked(stack, before)
     state.write(directory, structs.replace(after, looked=datetime.now(UTC), confined=abi, duties=duties.digest))
 
 
-def _left_open(stack: Stack) -> bool:
-    """Whether the ledger knows of a rotation without an end: somebody was killed, or is at work."""
-    return any(past.outcome == OPEN for past in history(named(stack.home.ledger, "rotation.", recent=True)))
+def _left_open(stack: Stack, now: datetime) -> bool:
+    """Whether the ledger knows of a young rotation without an end: somebody was killed, or is at work.
+
+    An older one was looked at since: it had no journal, or it is an error that is kept.
+    """
+    found = history(named(stack.home.ledger, "rotation.", recent=True))
+    begun = [datetime.fromisoformat(past.began) for past in found if past.outcome == OPEN and past.began]
+    return any(now - moment < state.ASK_AGAIN for moment in begun)
 
 
 def _asked(stack: Stack, before: state.State | None) -> state.State:
