@@ -60,14 +60,14 @@ def test_the_watcher_may_be_killed_itself(stack: Walk, receiver: Receiver) -> No
 def test_what_rotation_could_not_do_is_told(stack: Walk, receiver: Receiver) -> None:
     """An overdue secret, by its own event; a rotation that was taken back, and candidates that are refused."""
     path = stack.project / "nasos.toml"
-    path.write_text('[rotation.schedule]\n"bots/nasos/password" = { every = "1m", grace = "0m" }\n')
+    path.write_text('[rotation.schedule]\n"bots/nasos/jwt" = { every = "1m", grace = "0m", how = "reminder" }\n')
     path.chmod(0o644)
     try:
         stack.until(lambda: stack.nasos("rotate", "due", check=False).returncode == 1, 120)
     finally:
         path.unlink()
     stack.until(lambda: told(receiver, "a secret is older than its timetable allows"), 120)
-    assert told(receiver, "rotation.overdue failed (bots/nasos/password)")
+    assert told(receiver, "rotation.overdue failed (bots/nasos/jwt)")
     record = "import sys; from pathlib import Path; from nasos.ledger import Ledger, Outcome; " + "".join(
         f"Ledger(Path(sys.argv[1]), 'rotator').append('{event}', 'bots/nasos/db', Outcome.FAILED, {detail}); "
         for event, detail in (
