@@ -17,6 +17,8 @@ from nasos.secret import Secret
 
 NAMES: Final = ("api_key", "apiKey", "key")
 """Fields that may hold the key, in the order in which freqtrade looks for them."""
+OF_THE_KEY: Final = (*NAMES, "secret", "password", "private_key", "privateKey")
+"""Fields that a new key replaces; what names the account stays."""
 ENDING: Final = 4
 """Characters by which a person finds a key in the exchange's list."""
 

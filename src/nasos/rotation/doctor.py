@@ -21,7 +21,7 @@ from typing import Final
 from nasos.errors import CandidateRejected, Error, RotationError, SecretDeleted, SecretNotFound
 from nasos.rotation.journal import Fields
 from nasos.rotation.rotator import Consumer, Fence, Part, Sight, Unit
-from nasos.rotation.run import POLL
+from nasos.rotation.run import POLL, differ
 from nasos.vault.store import SecretStore
 
 LOOK_SECONDS: Final = 5.0
@@ -102,7 +102,8 @@ class Doctor:
             return Diagnosis(
                 unit.name, Health.DRIFTED, f"{part.name}: still works, but was replaced: version {versions}"
             )
-        return Diagnosis(unit.name, Health.SOUND, f"{part.name}: works, and nothing from before it does")
+        rest = "and nothing from before it does" if part.fields else "what was before was not tried"
+        return Diagnosis(unit.name, Health.SOUND, f"{part.name}: works, {rest}")
 
     def _mended(self, unit: Unit, part: Part, current: Fields, fence: Fence) -> Diagnosis:
         try:
@@ -119,13 +120,13 @@ class Doctor:
         return mended if again.health is Health.SOUND else again
 
     def _before(self, part: Part, current: Fields) -> Iterator[tuple[int, Fields]]:
-        """Older versions that can be read and hold something else."""
+        """Older versions that can be read and hold another credential; which fields are one, the part knows."""
         for version in self.store.history(f"nasos/{part.name}")[:-1]:
             try:
                 old = self.store.read(f"nasos/{part.name}", version.number).fields
             except (SecretNotFound, SecretDeleted):
                 continue
-            if dict(old) != dict(current):
+            if differ(old, current, names=part.fields):
                 yield version.number, old
 
     def _of_consumer(self, unit: Unit, consumer: Consumer, current: Mapping[str, Fields], patience: float) -> Diagnosis:

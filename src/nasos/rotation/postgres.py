@@ -31,6 +31,8 @@ from nasos.secret import Secret
 
 REHEARSAL: Final = timedelta(minutes=1)
 """How long a throw-away role can log in, should nobody come back to drop it."""
+LOGIN: Final = ("username", "password")
+"""The fields of a record that are the credential."""
 DRAIN_SECONDS: Final = 10.0
 """Patience with sessions that are inside a transaction when their role is retired."""
 

@@ -110,7 +110,8 @@ class Part:
     """Its path below ``nasos/``."""
     rotator: Rotator
     fields: tuple[str, ...] = ()
-    """Which of its fields are replaced; empty: all of them. What they hold since when is the unit's age."""
+    """Which of its fields are the credential; empty: that is not known, and counts as all of them. What they hold since
+    when is the unit's age; an older version with others in them was replaced."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 Rules:
 
 * The intent is in the journal before the step is begun; every step may be begun again.
-* A secret that somebody else wrote meanwhile is theirs: it is not overwritten, and what we made is ended.
+* A secret that somebody else wrote meanwhile is theirs: it is not overwritten, and what we made is ended. If they
+  kept the credential and changed something beside it, the credential is not ours to end.
 * The old credential ends when every consumer is seen with the new one and its sessions are gone, or at the deadline
   of the overlap; consumers that are not seen by then, or fail, bring the old one back.
 * An error of the target or of Vault leaves the rotation open at its step.
@@ -13,10 +14,11 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Final, TypeAlias
 
 from msgspec import structs
@@ -67,6 +69,11 @@ class Result:
     """Why it did not rotate; empty when it did."""
     proofs: tuple[str, ...]
     seconds: float
+
+
+def differ(one: Fields, other: Fields, *, names: Iterable[str]) -> bool:
+    """Whether two records are different credentials: in any of these fields."""
+    return any(one.get(name) != other.get(name) for name in names)
 
 
 @dataclass(slots=True)
@@ -225,7 +232,7 @@ class Run:
     def _consumed(self, opened: Open) -> tuple[Said, str]:
         """Wait until the consumers are seen with what is current, and nobody with anything else of ours."""
         current = {part.name: self._current(part.name).fields for part in self.unit.parts}
-        others = [(part, old) for part, old in self._ours(opened) if dict(old) != dict(current[part.name])]
+        others = [(part, old) for part, old, parted in self._ours(opened) if parted(current[part.name])]
         deadline = time.monotonic() + self.unit.overlap
         for consumer in self.unit.consumers:
             consumer.deliver(urgent=opened.entry.urgent)
@@ -246,9 +253,9 @@ class Run:
 
     def _others_ended(self, opened: Open) -> tuple[Said, str]:
         """End whatever is ours and not current."""
-        for part, old in self._ours(opened):
+        for part, old, parted in self._ours(opened):
             kept = self._current(part.name).fields
-            if dict(old) != dict(kept):
+            if parted(kept):
                 self.proofs.append(part.rotator.revoke(old, kept, self.fence))
         return Said.DONE, ""
 
@@ -262,13 +269,16 @@ class Run:
                 self.store.destroy(path, leaked)
             self.proofs.append(f"{member.name} up to version {member.base} destroyed")
 
-    def _ours(self, opened: Open) -> list[tuple[Part, Fields]]:
-        """What was current at the beginning, and the candidates."""
-        found: list[tuple[Part, Fields]] = []
+    def _ours(self, opened: Open) -> list[tuple[Part, Fields, Callable[[Fields], bool]]]:
+        """What was current at the beginning, and the candidates; each tells a third credential from itself."""
+        found: list[tuple[Part, Fields, Callable[[Fields], bool]]] = []
         for part, member, candidate in zip(self.unit.parts, opened.entry.members, opened.candidates, strict=True):
+            base: Fields = {}
             with suppress(SecretDeleted, SecretNotFound):  # destroyed by hand, or pruned: it is nobody's any more
-                found.append((part, self._current(part.name, member.base).fields))
-            found.append((part, candidate))
+                base = self._current(part.name, member.base).fields
+            names = [name for name in {**base, **candidate} if base.get(name) != candidate.get(name)]
+            records = (base, candidate) if base else (candidate,)
+            found += [(part, fields, partial(differ, fields, names=names)) for fields in records]
         return found
 
     def _current(self, name: str, version: int | None = None) -> Record:

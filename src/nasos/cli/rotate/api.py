@@ -20,7 +20,7 @@ from nasos.cli.recorded import person
 from nasos.cli.rotate.context import Rotating, ended, rotating
 from nasos.cli.rotate.pasted import pasted
 from nasos.errors import EXIT_CLEAN, EXIT_FAILED, EXIT_FINDINGS, CandidateRejected, NotAsked, SecretNotFound, UsageError
-from nasos.exchange.key import ApiKey, Facts, Refused, key_of, same
+from nasos.exchange.key import OF_THE_KEY, ApiKey, Facts, Refused, key_of, same
 from nasos.ledger import Outcome
 from nasos.secret import Secret
 from nasos.settings import load
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from nasos.exchange.judgement import Judgement, Terms
     from nasos.stack.rotation.exchange import Ask
     from nasos.stack.rotation.place import Place
-
-OF_THE_KEY: Final = ("api_key", "apiKey", "key", "secret", "password", "private_key", "privateKey")
-"""Fields that a new key replaces; what names the account stays."""
 
 
 @click.command()

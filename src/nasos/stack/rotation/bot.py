@@ -19,7 +19,7 @@ from nasos.database import connect
 from nasos.errors import BotError
 from nasos.rotation.journal import Fields
 from nasos.rotation.jwt import BotFields, signed
-from nasos.rotation.postgres import AlternatingRoles
+from nasos.rotation.postgres import LOGIN, AlternatingRoles
 from nasos.rotation.rotator import Part, Sight, Unit
 from nasos.stack import postgres
 from nasos.stack.embedded import Stack
@@ -91,7 +91,7 @@ def units(stack: Stack, vault: VaultClient) -> dict[str, Unit]:
         return Unit(f"{bot}/{name}", (part,), (Bot(stack, "api", on_api),), OVERLAP)
 
     return {
-        f"{bot}/db": Unit(f"{bot}/db", (Part(f"{bot}/db", roles),), (Bot(stack, "db", on_database),), OVERLAP),
+        f"{bot}/db": Unit(f"{bot}/db", (Part(f"{bot}/db", roles, LOGIN),), (Bot(stack, "db", on_database),), OVERLAP),
         f"{bot}/jwt": of_bot("jwt", JWT),
         f"{bot}/password": of_bot("password", PASSWORD),
     }

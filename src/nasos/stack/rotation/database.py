@@ -6,6 +6,7 @@ from functools import partial
 from typing import Final
 
 from nasos.rotation.admin_roles import AdminRoles
+from nasos.rotation.postgres import LOGIN
 from nasos.rotation.rotator import Part, Unit
 from nasos.stack import postgres
 from nasos.stack.embedded import Stack
@@ -19,4 +20,4 @@ OVERLAP: Final = 60.0
 def units(stack: Stack, vault: VaultClient) -> dict[str, Unit]:
     """The administrator; nobody holds his login for longer than one command."""
     rotator = AdminRoles(stack.database, partial(postgres.admin_login, vault), postgres.ADMIN)
-    return {ADMIN: Unit(ADMIN, (Part(ADMIN, rotator),), (), OVERLAP)}
+    return {ADMIN: Unit(ADMIN, (Part(ADMIN, rotator, LOGIN),), (), OVERLAP)}

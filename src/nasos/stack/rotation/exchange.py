@@ -18,7 +18,7 @@ from nasos.bot.api import BotApi
 from nasos.bot.change import AGAIN, PATIENCE_SECONDS
 from nasos.bot.poke import poke
 from nasos.errors import BotError, CandidateRejected, ExchangeError, LedgerError, NotAsked, UsageError
-from nasos.exchange.key import Answer, ApiKey, Refused, Right, key_of
+from nasos.exchange.key import OF_THE_KEY, Answer, ApiKey, Refused, Right, key_of
 from nasos.exchange.known import probe
 from nasos.ledger import Event, Outcome
 from nasos.ledger.event import START
@@ -61,7 +61,7 @@ def asking(stack: Stack) -> Ask:
 def unit(stack: Stack, vault: VaultClient) -> Unit:
     """The bot's exchange key."""
     bot = stack.settings.bot.name
-    part = Part(name_of(bot), ExchangeKey(asking(stack)))
+    part = Part(name_of(bot), ExchangeKey(asking(stack)), OF_THE_KEY)
 
     def since() -> datetime | None:
         key = watched(KvStore(vault.session), part.name, stack.settings.rotation.api_key_days)

@@ -19,7 +19,7 @@ from nasos.errors import PermissionDenied, SettingsError
 from nasos.rotation.command import Command
 from nasos.rotation.journal import Fields
 from nasos.rotation.password import RandomFields
-from nasos.rotation.postgres import AlternatingRoles
+from nasos.rotation.postgres import LOGIN, AlternatingRoles
 from nasos.rotation.rotator import Part, Rotator, Sight, Unit
 from nasos.rotation.single_role import SingleRole
 from nasos.settings import OwnSecret
@@ -56,7 +56,8 @@ def units(stack: Stack, vault: VaultClient) -> dict[str, Unit]:
 def _unit(stack: Stack, vault: VaultClient, name: str, own: OwnSecret) -> Unit:
     overlaps = own.rotator not in {"random", "postgres-single"} and own.overlap > 0
     readers = (Readers(own.overlap),) if overlaps else ()
-    part = Part(name, _rotator(stack, vault, name, own), own.fields if own.rotator == "random" else ())
+    fields = {"random": tuple(own.fields), "postgres-single": LOGIN, "postgres-alternating": LOGIN}
+    part = Part(name, _rotator(stack, vault, name, own), fields.get(own.rotator, ()))
     return Unit(name, (part,), readers, own.overlap + SPARE)
 
 
