@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import threading
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import LiteralString
 
 import pytest
 from psycopg import sql
@@ -72,6 +77,19 @@ def test_the_doctor_finds_and_mends_a_password_that_was_changed_by_hand(bot: Wal
     assert (looked.returncode, "what is stored is refused" in looked.stdout) == (1, True)
     assert [row["health"] for row in bot.json("rotate", "doctor")][:2] == ["mended", "sound"]
     assert bot.healthy()
+
+
+def test_the_doctor_lets_the_administrator_in_again(bot: Walk) -> None:
+    """PostgreSQL no longer takes what Vault holds of him, as with a Vault of another day: mended, the bot is well."""
+    pid, login = bot.pid("bot"), bot.secret("postgres/admin", "username")
+    admin = Login(login, Secret(bot.secret("postgres/admin", "password")))
+    with connect(Endpoint(bot.port + 2, bot.ca_file), admin) as db:
+        db.execute(sql.SQL("ALTER ROLE {} PASSWORD NULL").format(sql.Identifier(login)))
+    looked = bot.nasos("rotate", "doctor", "postgres/admin", "--dry-run", check=False)
+    assert (looked.returncode, "what is stored is refused" in looked.stdout) == (1, True)
+    assert [row["health"] for row in bot.json("rotate", "doctor", "postgres/admin")] == ["mended"]
+    bot.until(bot.healthy, 120)
+    assert bot.pid("bot") == pid
 
 
 def test_a_rehearsal_says_that_the_database_login_can_rotate(bot: Walk) -> None:
@@ -149,3 +167,65 @@ def test_what_is_no_record_rotates_by_the_same_command(bot: Walk) -> None:
     assert "no way back" in bot.nasos("rotate", "rollback", "vault/keyring", check=False).stderr
     ended = [event for event in bot.json("ledger", "show", "-n", "60") if event["event"] == "rotation.end"]
     assert {"vault/keyring", "credentials/backup"} <= {event["target"] for event in ended if event["outcome"] == "ok"}
+
+
+@pytest.mark.long
+def test_fifty_rotations_of_everything_under_the_trading_bot(bot: Walk) -> None:
+    """Same process, trades kept, healthy; prints how long the bot's API was away at most."""
+    trades, pid = opened(bot), bot.pid("bot")
+    gap, stop = Gap(bot), threading.Event()
+    watching = threading.Thread(target=gap.watch, args=(stop,))
+    watching.start()
+    begun = time.monotonic()
+    try:
+        for _ in range(50):
+            for name in ("db", "jwt", "password"):
+                bot.nasos("rotate", "now", f"bots/nasos/{name}")
+    finally:
+        stop.set()
+        watching.join()
+    seconds = time.monotonic() - begun
+    print(f"\n150 rotations in {seconds:.0f} s; {gap.answers} answers, longest gap {gap.longest:.2f} s")  # noqa: T201
+    assert bot.pid("bot") == pid
+    assert bot.healthy()
+    # Some may have been closed at their target meanwhile; none is lost.
+    assert trades <= known(bot)
+    assert gap.answers
+
+
+def opened(bot: Walk) -> set[int]:
+    """Ids of the open trades, as its database has them."""
+    return trades_where(bot, "is_open")
+
+
+def known(bot: Walk) -> set[int]:
+    """Ids of all its trades."""
+    return trades_where(bot, "true")
+
+
+def trades_where(bot: Walk, condition: LiteralString) -> set[int]:
+    """Looked up in its database."""
+    login = Login(bot.secret("bots/nasos/db", "username"), Secret(bot.secret("bots/nasos/db", "password")), "nasos")
+    with connect(Endpoint(bot.port + 2, bot.ca_file), login) as db:
+        return {int(row[0]) for row in db.execute(sql.SQL("SELECT id FROM trades WHERE ") + sql.SQL(condition))}
+
+
+@dataclass
+class Gap:
+    """Asks the bot's API through nginx, again and again."""
+
+    bot: Walk
+    answers: int = 0
+    longest: float = 0.0
+
+    def watch(self, stop: threading.Event) -> None:
+        """Until told to end."""
+        last = time.monotonic()
+        while not stop.is_set():
+            with contextlib.suppress(OSError):
+                if self.bot.https("/api/v1/ping")[0] == 200:
+                    self.answers += 1
+                    self.longest = max(self.longest, time.monotonic() - last)
+                    last = time.monotonic()
+            stop.wait(0.02)
+        self.longest = max(self.longest, time.monotonic() - last)

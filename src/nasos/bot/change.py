@@ -23,7 +23,7 @@ from nasos.bot.api import BotApi
 from nasos.bot.certificate import ApiCertificate
 from nasos.bot.document import NESTED, SECTIONS
 from nasos.bot.orders import Certificate, Line, Swap
-from nasos.bot.packed import inner
+from nasos.bot.proof import prove
 from nasos.bot.records import Record
 from nasos.bot.report import Report
 from nasos.bot.supply import STATES, Supply
@@ -62,11 +62,6 @@ def ways(name: str, loads: int, *, known: bool) -> Iterator[str]:
     if known and loads < RELOADS:
         yield "reload"
     yield "restart"
-
-
-def _tokens(login: Mapping[str, Secret]) -> list[Secret]:
-    """Each websocket token of a record ``api``; there may be several, so that old and new ones overlap."""
-    return list(inner([login["ws_token"]])) if login.get("ws_token") else []
 
 
 class Changes:
@@ -249,28 +244,9 @@ class Changes:
         """In place: three milliseconds, no gap, no restart (measured on 2026.9)."""
         before, token = self._login, self._api.log_in(self._login)
         self._line.ask(Swap(dict(record.fields)), ORDER_SECONDS)
-        self._prove(before, token, record.fields)
+        prove(self._api, before, token, record.fields)
         self._login = record.fields
         return "swapped in place; those of before are refused"
-
-    def _prove(self, before: Mapping[str, Secret], token: Secret | None, now: Mapping[str, Secret]) -> None:
-        """The bot shows by what it does which credentials it takes.
-
-        Raises:
-            BotError: It refuses the new ones, or takes some of before.
-        """
-        fresh = self._api.log_in(now)
-        if fresh is None or not self._api.accepts(fresh):
-            raise BotError("the bot refuses its new credentials")
-        if token and before["jwt_secret_key"] != now["jwt_secret_key"] and self._api.accepts(token):
-            raise BotError("the bot still takes a token that its key of before signed")
-        if before["password"] != now["password"] and self._api.log_in(before) is not None:
-            raise BotError("the bot still takes its password of before")
-        wanted = _tokens(now)
-        if not all(self._api.opens(token) for token in wanted):
-            raise BotError("the bot refuses its new websocket token")
-        if any(self._api.opens(token) for token in _tokens(before) if token not in wanted):
-            raise BotError("the bot still takes a websocket token of before")
 
     def _reload(self, record: Record, state: str) -> str:
         before, loads = self._login, self._supply.loads
@@ -280,7 +256,7 @@ class Changes:
         self._api.reload(before)
         self._until(lambda: self._supply.loads > loads, "it was told to reload and does not")
         self._until(lambda: self._shown(login) == state, f"it does not come back {state}")
-        self._prove(before, token, login)
+        prove(self._api, before, token, login)
         self._login = login
         self.trial.clear()
         return f"the bot loaded its configuration anew and is {state}"

@@ -4,7 +4,7 @@ Rules:
 
 * Vault's newest version is what counts: a target that does not take it is made to. So both a database and a Vault that
   were restored to another moment end with one credential that works, the stored one.
-* An older version that still works is ended; it is nobody's any more.
+* An older version that still works is ended; it is nobody's any more. So is a login of which no version is left.
 * A rotation that was left open is finished before its unit is looked at.
 * Looking changes nothing; what cannot be asked is neither sound nor drifted, and says so.
 """
@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from nasos.errors import CandidateRejected, Error, RotationError, SecretDeleted, SecretNotFound
+from nasos.errors import CandidateRejected, Error, RotationError, SecretDeleted, SecretNotFound, UsageError
 from nasos.rotation.journal import Fields
 from nasos.rotation.rotator import Consumer, Fence, Part, Sight, Unit
 from nasos.rotation.run import POLL, differ
@@ -77,7 +77,9 @@ class Doctor:
         current, found = self._current(unit), []
         for part in unit.parts if current else ():
             seen = self._of_part(unit, part, current[part.name])
-            found.append(self._mended(unit, part, current[part.name], fence) if seen.health is Health.DRIFTED else seen)
+            if seen.health is Health.DRIFTED:
+                seen = self._mended(unit, part, current[part.name], fence)
+            found.append(seen)
         for consumer in unit.consumers if current else ():
             seen = self._of_consumer(unit, consumer, current, LOOK_SECONDS)
             if seen.health is Health.DRIFTED:
@@ -113,6 +115,9 @@ class Doctor:
             for _, old in self._before(part, current):
                 if part.rotator.accepts(old, current):
                     part.rotator.revoke(old, current, fence)
+            with suppress(UsageError):  # a key that only a person can make
+                # Where a target holds two, the other one may have come from a version that Vault has lost.
+                part.rotator.revoke(part.rotator.create(current), current, fence)
         except (CandidateRejected, RotationError) as error:
             return Diagnosis(unit.name, Health.DRIFTED, f"{part.name}: cannot be mended: {error.message}")
         again = self._of_part(unit, part, current)

@@ -53,8 +53,8 @@ class AlternatingRoles:
         }  # fmt: skip
 
     def revive(self, current: Fields, old: Fields) -> Fields:
-        """See `Rotator.revive`: the old password, on whichever role is idle."""
-        return {**self.create(current), "password": old["password"]}
+        """See `Rotator.revive`: the old password, on whichever role is idle; also where what is stored is no login."""
+        return {**self.create(current if is_login(current) else old), "password": old["password"]}
 
     def set(self, candidate: Fields, fence: Fence) -> None:
         """See `Rotator.set`."""
@@ -92,7 +92,7 @@ class AlternatingRoles:
 
     def accepts(self, fields: Fields, kept: Fields) -> bool | None:
         """See `Rotator.accepts`."""
-        return can_login(self.server, self._login(fields))
+        return is_login(fields) and can_login(self.server, self._login(fields))
 
     def rehearse(self, current: Fields) -> str:
         """See `Rehearsing.rehearse`: a third role, made, used and dropped; after a minute it cannot log in anyway."""
@@ -119,10 +119,12 @@ class AlternatingRoles:
     def in_use(self, old: Fields) -> int:
         """See `Rotator.in_use`."""
         with connect(self.server, self.admin()) as db:
-            return sessions(db, old["username"].reveal())
+            return sessions(db, old["username"].reveal()) if is_login(old) else 0
 
     def revoke(self, old: Fields, kept: Fields, fence: Fence) -> str:
         """See `Rotator.revoke`."""
+        if not is_login(old):  # somebody broke the record: whoever is not current ends
+            old = self.create(kept)
         login = self._login(old)
         if old["username"] != kept["username"]:
             with locked(self.server, self.admin(), self.database) as db:
@@ -142,11 +144,16 @@ def login_of(fields: Fields, database: str) -> Login:
     Raises:
         RotationError: It is no record of a database login.
     """
-    if missing := [name for name in ("username", "password") if not fields.get(name)]:
+    if missing := [name for name in LOGIN if not fields.get(name)]:
         raise RotationError(
             f"the record of a database login has no {missing[0]}", f"nasos secret set ... --field {missing[0]}"
         )
     return Login(fields["username"].reveal(), fields["password"], database)
+
+
+def is_login(fields: Fields) -> bool:
+    """Whether a record is one of a database login."""
+    return all(fields.get(name) for name in LOGIN)
 
 
 def _member(db: psycopg.Connection, role: str, owner: str) -> None:

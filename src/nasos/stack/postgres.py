@@ -19,7 +19,7 @@ import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -107,16 +107,41 @@ def initialize(server: Server, admin: Login) -> bool:
     return True
 
 
+def rescue(server: Server, admin: Login) -> None:
+    """Let ``admin``, and no other of the two, log in again; the server must not run.
+
+    Raises:
+        DatabaseError: It could not be done.
+    """
+    both, role = (ADMIN, f"{ADMIN}_b"), sql.Identifier(admin.username)
+    statements = [
+        sql.SQL("DO $$ BEGIN CREATE ROLE {}; EXCEPTION WHEN duplicate_object THEN NULL; END $$").format(role),
+        sql.SQL("ALTER ROLE {} SUPERUSER LOGIN PASSWORD {}").format(role, _password(admin)),
+    ]
+    others = (sql.Identifier(name) for name in both if name != admin.username)
+    retire = "DO $$ BEGIN ALTER ROLE {} NOLOGIN PASSWORD NULL; EXCEPTION WHEN undefined_object THEN NULL; END $$"
+    statements += [sql.SQL(retire).format(other) for other in others]
+    _alone(server.data, statements, server.owner)
+
+
 def _hand_over(data: Path, admin: Login, owner: int | None) -> None:
     """Let ``admin`` log in instead of the first superuser; the server runs alone for it, and listens nowhere."""
-    name, password = admin.username.replace('"', '""'), admin.password.reveal().replace("'", "''")
     statements = (
-        f"CREATE ROLE \"{name}\" SUPERUSER LOGIN PASSWORD '{password}'",
-        f"ALTER ROLE {ADMIN} NOLOGIN PASSWORD NULL",
+        sql.SQL("CREATE ROLE {} SUPERUSER LOGIN PASSWORD {}").format(sql.Identifier(admin.username), _password(admin)),
+        sql.SQL("ALTER ROLE {} NOLOGIN PASSWORD NULL").format(sql.Identifier(ADMIN)),
     )
+    _alone(data, statements, owner)
+
+
+def _password(admin: Login) -> sql.Literal:
+    return sql.Literal(admin.password.reveal())
+
+
+def _alone(data: Path, statements: Sequence[sql.Composed], owner: int | None) -> None:
+    """Statements of a superuser, one line each, given to a server that listens nowhere."""
     done = subprocess.run(
         [str(find("postgres")), "--single", "-D", str(data), "postgres"],
-        input="\n".join((*statements, "")),
+        input="".join(f"{statement.as_string()}\n" for statement in statements),
         env=child_environment(), capture_output=True, text=True, check=False, cwd="/", umask=0o077,
         **child_identity(owner),
     )  # fmt: skip

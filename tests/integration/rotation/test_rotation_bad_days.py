@@ -178,6 +178,30 @@ def test_a_database_that_was_restored_to_before_the_rotation_is_mended(place: Pl
     assert place.whole()
 
 
+def test_a_vault_that_lost_its_last_version_is_mended_from_what_it_holds(place: Place) -> None:
+    """A snapshot of before the rotation: the stored login works again, the one of which nothing is left is ended."""
+    before = place.store.read(f"nasos/{place.name}").fields
+    place.rotate()
+    lost = place.login
+    place.store.forget(f"nasos/{place.name}")
+    place.store.write(f"nasos/{place.name}", before)
+    assert not can_login(place.postgres.server, place.login)
+    assert [it.health for it in place.engine().examine(place.name, mend=True)] == [Health.MENDED]
+    assert not can_login(place.postgres.server, lost)
+    assert place.whole()
+
+
+def test_a_rollback_gets_past_a_record_that_somebody_broke(place: Place) -> None:
+    """The newest version is no login at all: the one before comes back with the same proofs, and alone."""
+    place.rotate()
+    good = place.store.read(f"nasos/{place.name}")
+    place.store.write(f"nasos/{place.name}", {"oops": "not a login"})
+    result = place.engine().rollback(place.name, {place.name: good.version}, actor="test", reason="broken")
+    assert result.end is End.ROTATED, result.failure
+    assert place.login.password == good.fields["password"]
+    assert place.whole()
+
+
 def restored(db: psycopg.Connection, old: Login, new: str) -> None:
     """Roles as a dump of before has them."""
     db.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(old.username), old.password.reveal()))

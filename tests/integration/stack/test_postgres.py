@@ -267,6 +267,34 @@ def test_one_bot_cannot_enter_the_database_of_another(postgres: PostgresUnderTes
         pass
 
 
+def test_an_administrator_that_nobody_can_be_is_let_in_again(place: Path) -> None:
+    """Vault and server are of different times: the stored one logs in afterwards, and no other; his data is there."""
+    server = server_below(place)
+    stored, lost = database.Login("nasos_admin", Secret.random()), database.Login("nasos_admin_b", Secret.random())
+    pg.initialize(server, stored)
+    pg.configure(server, place / "tls")
+    process = Process(server, place / "postgres.log")
+    process.start(stored)
+    try:
+        with database.connect(server, stored) as db:
+            db.execute("CREATE TABLE kept (n int)")
+            db.execute("CREATE ROLE nasos_admin_b SUPERUSER")
+            database.set_password(db, lost)
+            db.execute("ALTER ROLE nasos_admin NOLOGIN PASSWORD NULL")
+        assert not database.can_login(server, stored)
+        process.stop()
+        for _ in range(2):  # killed half-way it is done again
+            pg.rescue(server, stored)
+        process.start(stored)
+        assert database.can_login(server, stored)
+        assert not database.can_login(server, lost)
+        with database.connect(server, stored) as db:
+            assert db.execute("SELECT count(*) FROM kept").fetchone() == (0,)
+        assert stored.password.reveal() not in (place / "postgres.log").read_text()
+    finally:
+        process.kill()
+
+
 def test_a_damaged_pg_hba_is_put_right(postgres: PostgresUnderTest) -> None:
     """Opened to the world by hand: `configure` says that it changed something, and after it the door is shut."""
     opened = postgres.server.data / "pg_hba.conf"
