@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from nasos.ledger import Ledger, Outcome
-from nasos.stack.housekeeping import clock, state
+from nasos.stack import clock
+from nasos.stack.housekeeping import state
 from nasos.stack.housekeeping.duties import Duties
 from nasos.stack.housekeeping.rounds import Rounds
 

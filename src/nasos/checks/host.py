@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Final
 
-from nasos.checks import backup, disk, watching
+from nasos.checks import backup, clock, disk, watching
 from nasos.checks.rule import Failed, Passed, Skipped, Verdict, rule
 from nasos.checks.target import Process, Target
 from nasos.finding import Severity
@@ -136,4 +136,4 @@ def binaries(target: Target) -> Verdict:
     return Failed("; ".join(dict.fromkeys(flaws))) if flaws else Passed(f"{', '.join(seen)}: SHA-256 as pinned")
 
 
-RULES: Final = (swap, core_dumps, internal_ports, binaries, *disk.RULES, *backup.RULES, *watching.RULES)
+RULES: Final = (swap, core_dumps, internal_ports, binaries, *disk.RULES, *backup.RULES, *watching.RULES, *clock.RULES)

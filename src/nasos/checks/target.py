@@ -42,6 +42,8 @@ class Housekeeping:
     troubles: tuple[str, ...]
     """What it could not do then."""
     confined: bool
+    clock_jump: float = 0.0
+    """By how many seconds the clock jumped within the last day; 0 where it did not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,10 @@ def ca_present(target: Target) -> Verdict:
     if ca is None:
         return Failed(f"{target.ca_file} is missing or no certificate")
     if not ca.not_valid_before_utc <= target.now < ca.not_valid_after_utc:
-        return Failed(f"valid from {ca.not_valid_before_utc:%Y-%m-%d} to {ca.not_valid_after_utc:%Y-%m-%d} only")
+        begin, end = ca.not_valid_before_utc, ca.not_valid_after_utc
+        return Failed(
+            f"valid from {begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC only; it is {target.now:%H:%M} now"
+        )
     return Passed(f"valid until {ca.not_valid_after_utc:%Y-%m-%d}")
 
 

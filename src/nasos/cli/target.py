@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,13 +14,15 @@ from nasos.cli.context import service_connection
 from nasos.cli.rotate.inventory import taken
 from nasos.errors import SettingsError
 from nasos.settings import Settings, VaultConnection
+from nasos.stack import clock
 from nasos.stack.binaries import flaws
 from nasos.stack.home import Home, Record
-from nasos.stack.housekeeping import clock, state
+from nasos.stack.housekeeping import state
 from nasos.stack.housekeeping.duties import audit_files
 from nasos.stack.recorded import recorded_pid
 from nasos.stack.users import SERVICES, Users
 from nasos.stack.watcher import state as watching
+from nasos.stack.watcher.report import silent_seconds
 
 PROGRAMS: Final = ("vault", "postgres", "exchange", "bot", "nginx", "housekeeping", "watcher", "rotator", "supervisord")
 MOUNTS: Final = Path("/proc/self/mounts")
@@ -81,13 +82,14 @@ def _housekeeping(home: Home) -> Housekeeping | None:
     if known is None:
         return None
     age = clock.passed(known.moment, clock.read(datetime.now(UTC), clock.boot()))
-    return Housekeeping(age, tuple(f"{each.what}: {each.message}" for each in known.troubles), bool(known.confined))
+    troubles = tuple(f"{each.what}: {each.message}" for each in known.troubles)
+    return Housekeeping(age, troubles, bool(known.confined), known.jump)
 
 
 def _watcher(home: Home) -> Watcher | None:
     directory = home.run("watcher")
     try:
-        age = time.time() - (directory / watching.NAME).stat().st_mtime
+        age = silent_seconds(directory)
     except OSError:
         return None
     known = watching.load(directory)

@@ -10,9 +10,12 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from pathlib import Path
 from signal import SIGHUP, Signals
 from typing import Final, TypeAlias
+
+from cryptography import x509
 
 from nasos.errors import TlsError
 from nasos.tls import names
@@ -132,9 +135,21 @@ def _standing(directory: Path, service: str, hosts: Sequence[str], now: datetime
         return Standing(service, State.BAD, "the CA's certificate is missing or damaged", found, end)
     if now >= end:
         return Standing(service, State.BAD, "expired", found, end)
+    if now < max(certificate.not_valid_before_utc, ca.not_valid_before_utc):
+        return Standing(service, State.BAD, _too_early(certificate, ca), found, end)
     try:
         verify(certificate, ca, names.hosts(hosts), now)
     except TlsError as error:
         return Standing(service, State.BAD, error.message, found, end)
     due = now >= renew_after(certificate)
     return Standing(service, State.DUE if due else State.GOOD, "due for renewal" if due else "", found, end)
+
+
+def _too_early(certificate: x509.Certificate, ca: x509.Certificate) -> str:
+    which, first = max(
+        ("", certificate.not_valid_before_utc), ("the CA is ", ca.not_valid_before_utc), key=itemgetter(1)
+    )
+    return (
+        f"{which}not valid before {first:%Y-%m-%d %H:%M} UTC: "
+        "the clock was ahead when it was made, or is behind now; look at it first"
+    )

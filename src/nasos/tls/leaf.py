@@ -127,6 +127,8 @@ def why_renew(
         return "other host names are wanted"
     if now >= certificate.not_valid_after_utc:
         return "expired"
+    if now < certificate.not_valid_before_utc:
+        return "not valid yet: the clock was ahead when it was made, or is behind now"
     if now >= renew_after(certificate):
         return "two thirds of its lifetime are over"
     try:

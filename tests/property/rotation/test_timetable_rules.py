@@ -6,6 +6,7 @@ from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -159,3 +160,20 @@ def test_nothing_stored_is_nothing_due() -> None:
     """A unit whose secret was never made waits for it."""
     seen: Line = line(NAME, Policy(every=timedelta(days=1)), since=None, now=datetime(2026, 1, 1, tzinfo=UTC))
     assert (seen.due, seen.overdue, seen.next) == (False, False, None)
+
+
+@pytest.mark.parametrize("off", [timedelta(hours=-1), timedelta(hours=1), timedelta(hours=5)])
+def test_a_clock_that_is_off_for_a_day_rotates_no_sooner_twice_and_no_later_for_ever(off: timedelta) -> None:
+    """Wrong from each third noon to the next noon, for two months: a rotation each week or so."""
+    chosen, begun = Policy(every=timedelta(days=7)), datetime(2027, 1, 1, 12, tzinfo=UTC)
+    since, done = begun, []
+    for look in range(60 * 48):
+        true = begun + look * timedelta(minutes=30)
+        now = true + (off if (true - begun).days % 3 == 0 else timedelta())
+        if line("bots/nasos/db", chosen, since=since, now=now, tried=since, zone=UTC).due:
+            since = now
+            done.append(true)
+    gaps = [later - earlier for earlier, later in pairwise(done)]
+    assert len(done) >= 7
+    assert min(gaps) >= timedelta(days=6)
+    assert max(gaps) <= timedelta(days=9)

@@ -14,8 +14,8 @@ from nasos import disk
 from nasos.disk import MB
 from nasos.errors import LedgerError
 from nasos.ledger import Outcome
+from nasos.stack.clock import Moment
 from nasos.stack.housekeeping import archives, ballast, rotate
-from nasos.stack.housekeeping.clock import Moment
 from nasos.stack.housekeeping.duties import Duties
 from nasos.stack.housekeeping.rounds import Rounds
 from nasos.stack.housekeeping.state import State, read, write
@@ -151,6 +151,15 @@ def test_a_clock_that_jumps_removes_no_log(tmp_path: Path, jump: timedelta) -> N
     house.round()
     assert len(rotate.known(watched)) == 20
     assert any("the clock jumped" in text for text in house.said)
+
+
+def test_a_jump_is_told_for_a_day(tmp_path: Path) -> None:
+    """The newest one, with its size, also when the clock was put right at once; then it is forgotten."""
+    house = House(duties(tmp_path))
+    assert house.round().jump == 0
+    assert house.round(jump=3600).jump == pytest.approx(3600)
+    assert house.round(jump=-3600).jump == pytest.approx(-3600)
+    assert [house.round(3600).jump for _ in range(24)][-2:] == [pytest.approx(-3600), 0]
 
 
 def test_what_is_too_old_goes_when_the_clock_was_quiet_for_a_day(tmp_path: Path) -> None:

@@ -10,12 +10,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 import nasos
 from fixtures.stack import until
+from nasos.errors import ProgramFailed
 from nasos.settings import load
+from nasos.stack import clock
 from nasos.stack.rotator import state
 from nasos.stack.rotator.duties import Duties
+from nasos.stack.rotator.report import proven
 from nasos.stack.rotator.state import ASK_AGAIN, State, has_to_ask
 
 LOOP = Path(nasos.__file__).parent / "stack" / "rotator" / "loop.sh"
@@ -123,3 +127,25 @@ def test_the_orders_are_the_settings_of_that_time(tmp_path: Path) -> None:
     assert (again.home, again.bot, again.rotation) == (told.home, told.bot, told.rotation)
     assert (again.key_dir, again.vault_connection) == (tmp_path / "key", None)
     assert os.environ.get("VAULT_TOKEN") is None
+
+
+@pytest.mark.parametrize("wall", [-3600.0, 0.0, 3600.0])
+def test_a_clock_that_is_set_makes_a_look_neither_old_nor_young(tmp_path: Path, wall: float) -> None:
+    """Looked a minute ago is well, an hour ago is not, whatever the wall clock said at the time."""
+    for age, well in ((60.0, True), (3600.0, False)):
+        now = clock.read(datetime.now(UTC), clock.boot())
+        moment = structs.replace(now, wall=now.wall + wall - age, running=now.running - age)
+        looked = datetime.fromtimestamp(moment.wall, UTC)
+        state.write(tmp_path, State(looked=looked, asked=looked, moment=moment, duties="x"))
+        if well:
+            assert "0 secrets" in proven(tmp_path)
+            continue
+        with pytest.raises(ProgramFailed, match=r"its last look was 36\d\d s ago"):
+            proven(tmp_path)
+
+
+def test_a_look_without_a_moment_proves_nothing(tmp_path: Path) -> None:
+    """Written by an older version."""
+    state.write(tmp_path, CALM)
+    with pytest.raises(ProgramFailed, match="cannot be told"):
+        proven(tmp_path)

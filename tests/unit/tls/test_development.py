@@ -47,6 +47,17 @@ def test_standing_is_told_as_it_is(tmp_path: Path) -> None:
     assert _states(tmp_path, ["localhost"], NOW + timedelta(days=91)) == {State.BAD}
 
 
+def test_made_while_the_clock_was_ahead_is_not_valid_yet_and_mended(tmp_path: Path) -> None:
+    """More than an hour ahead: bad, from when it holds, and where to look; issued again with the right clock, good."""
+    issue_all(tmp_path, ["localhost"], now=NOW + timedelta(hours=3))
+    for standing in standings(tmp_path, ["localhost"], now=NOW):
+        assert standing.state is State.BAD
+        assert "not valid before 2027-01-15 14:00 UTC" in standing.reason
+        assert "clock was ahead" in standing.reason
+    assert all(leaf.issued for leaf in issue_all(tmp_path, ["localhost"], now=NOW))
+    assert _states(tmp_path, ["localhost"], NOW) == {State.GOOD}
+
+
 def test_wrong_standing_has_a_reason(tmp_path: Path) -> None:
     """A wanted name that is not on the certificate, a damaged file, a lost CA: bad, with the reason."""
     issue_all(tmp_path, ["localhost"], now=NOW)

@@ -52,9 +52,18 @@ def test_renewed_at_two_thirds(tmp_path: Path) -> None:
 
 
 def test_clock_that_went_back_is_noticed(tmp_path: Path) -> None:
-    """A certificate that is not valid yet is replaced."""
-    _ensure(tmp_path)
-    assert _ensure(tmp_path, now=NOW - timedelta(days=30)).issued
+    """A certificate that is not valid yet is replaced, with the reason, under its old key."""
+    key = _ensure(tmp_path).key.read_bytes()
+    again = _ensure(tmp_path, now=NOW - timedelta(days=30))
+    assert (again.issued, again.reason.partition(":")[0]) == (True, "not valid yet")
+    assert (again.key.read_bytes(), _matching(again)) == (key, True)
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_an_hour_off_makes_a_certificate_that_stays_good(tmp_path: Path, hours: int) -> None:
+    """Made while it was an hour ahead or behind, used when it is right again: nothing has to be issued."""
+    _ensure(tmp_path, now=NOW + timedelta(hours=hours))
+    assert not _ensure(tmp_path).issued
 
 
 def test_other_hosts_are_issued(tmp_path: Path) -> None:

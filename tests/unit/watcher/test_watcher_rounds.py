@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from nasos.errors import FileRefused, VaultUnreachable
+from nasos.errors import FileRefused, ProgramFailed, VaultUnreachable
 from nasos.ledger import Head, Ledger, Outcome, read
 from nasos.ledger.follow import Follower
 from nasos.notify import WINDOW, Channel, Delivery, Notice
 from nasos.secret import Secret
 from nasos.stack.watcher import state
+from nasos.stack.watcher.report import proven
 from nasos.stack.watcher.rounds import ASK_SOON, FIRST_RETRY, GIVE_UP, LAST_RETRY, Watch
 
 
@@ -262,3 +265,44 @@ def test_a_state_that_cannot_be_read_is_begun_anew(world: World) -> None:
         (world.directory / state.NAME).write_bytes(content)
         (world.directory / state.NAME).chmod(0o600)
         assert state.load(world.directory) == state.State()
+
+
+@pytest.mark.parametrize("ahead", [3600.0, 365 * 86400.0])
+def test_an_alert_dated_by_a_clock_that_was_ahead_waits_for_no_such_day(world: World, ahead: float) -> None:
+    """It could not be delivered while the clock was ahead; with the right one it arrives within ten minutes."""
+    world.now += ahead
+    world.rounds(world.watch())
+    failing(world)
+    world.down = {"phone"}
+    world.rounds(world.watch(), 5)
+    world.down, world.now = set(), world.now - ahead
+    watch = world.watch()
+    world.rounds(watch, LAST_RETRY + 1)
+    assert len(titles(world)) == 1
+    assert watch.state.pending == []
+
+
+def test_nobody_to_tell_keeps_no_alert_of_a_clock_that_was_ahead(world: World) -> None:
+    """It is let go at the first answer, instead of asking Vault every five seconds until its date comes."""
+    world.now += 3600
+    world.rounds(world.watch())
+    failing(world)
+    world.vault_away = True
+    world.rounds(world.watch(), 2)
+    world.vault_away, world.names, world.now = False, [], world.now - 3600
+    watch = world.watch()
+    world.rounds(watch, ASK_SOON + 1)
+    assert watch.state.pending == []
+
+
+@pytest.mark.parametrize(("dated", "lives"), [(-5.0, True), (-3600.0, False), (3600.0, False)])
+def test_a_round_of_another_time_is_no_sign_of_life(world: World, dated: float, *, lives: bool) -> None:
+    """Neither one of an hour ago, nor one of an hour ahead: a watcher that died before the clock was set back."""
+    state.save(world.directory, state.State(channels=1))
+    moment = time.time() + dated
+    os.utime(world.directory / state.NAME, (moment, moment))
+    if lives:
+        assert "alerts go to 1" in proven(world.directory)
+        return
+    with pytest.raises(ProgramFailed, match=r"its last round was 3\d{3} s ago"):
+        proven(world.directory)

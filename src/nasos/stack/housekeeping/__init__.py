@@ -6,7 +6,6 @@
 ``rotate``      put a log aside, wait until its writer let go of it, compress it
 ``forecast``    how the room on a disk shrinks, and how many days that leaves; pure
 ``ballast``     space held back, given up when a disk is full, taken again later
-``clock``       time that goes on while the machine's clock jumps
 ``state``       what the program knows, for ``nasos status`` and ``nasos check``
 ``rounds``      one round after the other: the loop
 ``report``      what it has to say, for ``nasos status``

@@ -15,8 +15,9 @@ from datetime import UTC, datetime
 from nasos.bot.sandbox import Confinement, enter
 from nasos.errors import Error
 from nasos.ledger import Ledger, Outcome
+from nasos.stack import clock
 from nasos.stack.home import Home
-from nasos.stack.housekeeping import clock, state
+from nasos.stack.housekeeping import state
 from nasos.stack.housekeeping.duties import Duties
 from nasos.stack.housekeeping.rotate import Tell
 from nasos.stack.housekeeping.rounds import Record, Rounds

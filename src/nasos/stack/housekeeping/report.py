@@ -14,7 +14,8 @@ import msgspec
 from nasos import disk
 from nasos.disk import MB, Room
 from nasos.errors import ProgramFailed
-from nasos.stack.housekeeping import ballast, clock, forecast, state
+from nasos.stack import clock
+from nasos.stack.housekeeping import ballast, forecast, state
 from nasos.stack.housekeeping.forecast import Forecast
 from nasos.stack.housekeeping.state import State
 

@@ -16,8 +16,9 @@ from nasos import disk
 from nasos.disk import Room
 from nasos.errors import Error
 from nasos.ledger import Outcome
-from nasos.stack.housekeeping import ballast, clock, forecast, rotate
-from nasos.stack.housekeeping.clock import Moment
+from nasos.stack import clock
+from nasos.stack.clock import Moment
+from nasos.stack.housekeeping import ballast, forecast, rotate
 from nasos.stack.housekeeping.duties import Duties, Log
 from nasos.stack.housekeeping.forecast import Sample
 from nasos.stack.housekeeping.rotate import Tell, acting_as
@@ -60,11 +61,13 @@ class Rounds:
         state = self.state
         gone = clock.passed(state.moment, moment)
         state.hours += gone / 3600
-        if clock.jumped(state.moment, moment):
-            self._say("the clock jumped: no log is removed by age for a day")
-            state.quiet_seconds = 0.0
+        if jump := clock.jump(state.moment, moment):
+            self._say(f"the clock jumped by {jump:+.0f} s: no log is removed by age for a day")
+            state.quiet_seconds, state.jump = 0.0, jump
         else:
             state.quiet_seconds += gone
+        if state.quiet_seconds >= clock.QUIET_SECONDS:
+            state.jump = 0.0
         state.moment = moment
 
     def _guarded(self, what: str, troubles: list[Trouble], work: Callable[[], None]) -> None:

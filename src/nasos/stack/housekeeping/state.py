@@ -12,7 +12,7 @@ import msgspec
 
 from nasos.errors import FileRefused
 from nasos.files import atomic_write
-from nasos.stack.housekeeping.clock import Moment
+from nasos.stack.clock import Moment
 from nasos.stack.housekeeping.forecast import Sample
 
 FILE: Final = "state.json"
@@ -36,6 +36,8 @@ class State(msgspec.Struct, kw_only=True):
     """Landlock's ABI; 0: the kernel confines nothing."""
     quiet_seconds: float = 0.0
     """How long the clock has run without a jump."""
+    jump: float = 0.0
+    """By how many seconds it jumped last; 0 when it has been quiet for a day, or never did."""
     hours: float = 0.0
     """Since measuring began."""
     samples: dict[str, list[Sample]] = {}

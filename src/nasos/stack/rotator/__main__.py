@@ -21,6 +21,7 @@ from nasos.bot.tether import end_with_parent, seal_memory
 from nasos.errors import Error
 from nasos.ledger import named
 from nasos.rotation.history import OPEN, history
+from nasos.stack import clock
 from nasos.stack.embedded import Stack
 from nasos.stack.rotator import state
 from nasos.stack.rotator.duties import Duties
@@ -68,7 +69,9 @@ def main(duties: Duties) -> None:
     after = before
     if after is None or state.has_to_ask(after, now, duties.digest, left_open=_left_open(stack, now)):
         after = _asked(stack, before)
-    state.write(directory, structs.replace(after, looked=datetime.now(UTC), confined=abi, duties=duties.digest))
+    looked = datetime.now(UTC)
+    moment = clock.read(looked, clock.boot())
+    state.write(directory, structs.replace(after, looked=looked, moment=moment, confined=abi, duties=duties.digest))
 
 
 def _left_open(stack: Stack, now: datetime) -> bool:
@@ -78,7 +81,7 @@ def _left_open(stack: Stack, now: datetime) -> bool:
     """
     found = history(named(stack.home.ledger, "rotation.", recent=True))
     begun = [datetime.fromisoformat(past.began) for past in found if past.outcome == OPEN and past.began]
-    return any(now - moment < state.ASK_AGAIN for moment in begun)
+    return any(abs(now - moment) < state.ASK_AGAIN for moment in begun)
 
 
 def _asked(stack: Stack, before: state.State | None) -> state.State:

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from nasos.files import atomic_write
+from nasos.stack.clock import Moment
 
 NAME: Final = "state.json"
 ASK_AGAIN: Final = timedelta(hours=1)
@@ -25,6 +26,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
     looked: datetime
     """When it ended."""
+    moment: Moment | None = None
+    """The same, by a clock that nobody sets."""
     asked: datetime | None = None
     """When Vault was last asked for everything, and answered."""
     next: datetime | None = None

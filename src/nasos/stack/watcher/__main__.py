@@ -1,8 +1,8 @@
 """The program that supervisord runs as an event listener: ``python -m nasos.stack.watcher`` with ``NASOS_HOME``.
 
 Rules: two threads, one that takes supervisord's events and one that makes the rounds; neither waits for the other. It
-ends with its supervisor. Started by root it stays root, because it reads the ledgers of two users; what speaks to the
-internet is a process of another user.
+ends with its supervisor. A clock that is set while it runs neither hurries an alert nor holds one back. Started by root
+it stays root, because it reads the ledgers of two users; what speaks to the internet is a process of another user.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from nasos.bot.tether import seal_memory
 from nasos.errors import Error
@@ -21,6 +22,7 @@ from nasos.ledger import Ledger, Outcome
 from nasos.ledger.follow import Follower
 from nasos.notify import deliver
 from nasos.settings import load
+from nasos.stack import clock
 from nasos.stack.embedded import Stack
 from nasos.stack.watcher import state
 from nasos.stack.watcher.anchor import paths
@@ -41,6 +43,8 @@ def main() -> None:
     threading.Thread(target=_listen, args=(stack, ended), daemon=True).start()
     directory = stack.home.run("watcher")
     known = state.load(directory)
+    boot = clock.boot()
+    steady = clock.Steady(clock.read(datetime.now(UTC), boot))
     watch = Watch(
         followers={name: Follower(path, known.places.get(name)) for name, path in paths(stack.home.root).items()},
         memory=InVault(stack.home.root, stack.vault("watcher")),
@@ -52,7 +56,7 @@ def main() -> None:
     )
     while not ended.is_set():
         try:
-            watch.round(time.time())
+            watch.round(steady.at(clock.read(datetime.now(UTC), boot)))
             os.utime(directory / state.NAME)  # a sign of life; nothing is written for it
         except (Error, OSError) as error:
             _say(f"this round was not finished: {error}")

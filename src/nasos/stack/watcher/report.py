@@ -16,6 +16,15 @@ STALE_SECONDS: Final = 90.0
 """A round takes a second, and half a minute more while a receiver hangs."""
 
 
+def silent_seconds(directory: Path) -> float:
+    """Since its newest round. One that is dated in the future proves no more than one of long ago.
+
+    Raises:
+        OSError: It never finished one.
+    """
+    return abs(time.time() - (directory / state.NAME).stat().st_mtime)
+
+
 def proven(directory: Path) -> str:
     """Evidence that it does its work.
 
@@ -23,7 +32,7 @@ def proven(directory: Path) -> str:
         ProgramFailed: It does not.
     """
     try:
-        age = time.time() - (directory / state.NAME).stat().st_mtime
+        age = silent_seconds(directory)
     except FileNotFoundError:
         raise ProgramFailed("it has not finished a round yet") from None
     if age > STALE_SECONDS:

@@ -56,12 +56,19 @@ class Watch:
 
     def round(self, now: float) -> None:
         """Do all that is to be done at this moment."""
+        self._believe(now)
         changed = self._look(now)
         if changed:
             self._store()
         if self._ask(now) | self._deliver(now):
             self._store()
         self._anchor(now)
+
+    def _believe(self, now: float) -> None:
+        """What is dated after now was dated by a clock that was ahead when we ran last: it waits for no such day."""
+        for pending in self.state.pending:
+            pending.since = min(pending.since, now)
+            pending.not_before = min(pending.not_before, now + LAST_RETRY)
 
     def _store(self) -> None:
         """On a full disk an alert is sent all the same, and in the worst case again: it may be about that disk."""

@@ -8,6 +8,7 @@ deletes no log by age until a day has passed quietly, because a wrong year would
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -48,9 +49,21 @@ def passed(before: Moment, now: Moment) -> float:
     return min(max(0.0, now.wall - before.wall), LONGEST_GAP)
 
 
-def jumped(before: Moment, now: Moment) -> bool:
-    """Whether the wall clock went another way than time did."""
+def jump(before: Moment, now: Moment) -> float:
+    """By how many seconds the wall clock went another way than time did; 0 where it did not."""
     gone = now.wall - before.wall
     if before.boot == now.boot and now.running >= before.running:
-        return abs(gone - (now.running - before.running)) > JUMP_SECONDS
-    return gone < -JUMP_SECONDS or gone > LONGEST_GAP
+        off = gone - (now.running - before.running)
+        return off if abs(off) > JUMP_SECONDS else 0.0
+    return gone if gone < -JUMP_SECONDS or gone > LONGEST_GAP else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Steady:
+    """The wall clock as it was when we started, gone on since without its jumps."""
+
+    begun: Moment
+
+    def at(self, now: Moment) -> float:
+        """Seconds since 1970."""
+        return self.begun.wall + passed(self.begun, now)
