@@ -14,7 +14,10 @@ from typing import Final
 import msgspec
 
 MB: Final = 1 << 20
-ROOM_HINT: Final = "make room (df -h shows the disks), then nasos status; nothing that was acknowledged is lost"
+ROOM_HINT: Final = (
+    "make room (df -h shows the disks), or mount it writable (findmnt -O ro), then nasos status; "
+    "nothing that was acknowledged is lost"
+)
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True):

@@ -82,12 +82,17 @@ def hint_for(path: Path, error: OSError) -> str | None:
     hints = {
         errno.ENOSPC: f'free some space on the disk of {path.parent}, "df -h {path.parent}" shows it',
         errno.EDQUOT: f'the quota of this user is used up; free some space in {path.parent}, "quota" shows it',
-        errno.EROFS: "the file system is read-only; choose another directory with NASOS_HOME",
+        errno.EROFS: f'"findmnt -T {existing(path)}" shows the mount; make it writable, or choose another NASOS_HOME',
         errno.EACCES: f'"ls -ld {path.parent}" shows who may write there',
         errno.ENOENT: f'"mkdir -p {path.parent}" if that directory should exist',
         errno.EIO: f'the disk of {path.parent} fails: "dmesg | tail" shows it; copy what is there to another one',
     }
     return hints.get(error.errno or 0)
+
+
+def existing(path: Path) -> Path:
+    """The nearest directory above ``path`` that is there."""
+    return next((each for each in path.parents if each.is_dir()), Path("/"))
 
 
 def private_directory(path: Path, owner: int | None = None, mode: int = PRIVATE_DIR) -> Path:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
+import msgspec
 import pytest
+
+from fixtures.unshared import typed
+from nasos.stack.home import Record
+from nasos.stack.ports import Ports
 
 PREPARE = """
 import sys
@@ -23,16 +25,7 @@ except Error as error:
 """
 
 
-def typed(
-    *words: str, home: Path, mounts: str = "true", extra: dict[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run Python on our code, after some mounts that only it sees."""
-    own = ["--mount"] if os.geteuid() == 0 else ["--map-root-user", "--mount"]
-    environment = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(home.parent), "NASOS_HOME": str(home)}
-    return subprocess.run(
-        ["/usr/bin/unshare", *own, "/bin/sh", "-c", f'{mounts} && exec "$0" "$@"', sys.executable, *words],
-        env=environment | (extra or {}), cwd=home.parent, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
+RECORD = msgspec.json.encode(Record(id="0a1b2c3d", ports=Ports.following(8443))).decode()
 
 
 def test_a_disk_that_is_nearly_full_is_refused(tmp_path: Path) -> None:
@@ -56,6 +49,35 @@ def test_a_read_only_place_is_refused(tmp_path: Path) -> None:
     assert "read-only file system" in done.stderr
     assert "NASOS_HOME" in done.stderr
     assert typed("-c", PREPARE, str(home), home=home, mounts=f"mount -t tmpfs none '{place}'").stderr == ""
+
+
+SRV = Path("/srv")
+"""Where every user of the machine can go; what is mounted over it is seen by the test alone."""
+
+
+def test_up_on_a_read_only_disk_says_so_and_makes_nothing() -> None:
+    """A first start: the mount is named by a command that shows it; neither state nor key is begun."""
+    made = f"mount -t tmpfs -o ro none {SRV}; trap 'find {SRV}' EXIT"
+    done = typed("-m", "nasos", "up", home=SRV / "home", mounts=made, exec_=False, itself=True)
+    assert done.returncode == 3
+    assert f"cannot write {SRV / 'home'}: read-only file system" in done.stderr
+    assert f'nasos: hint: "findmnt -T {SRV}" shows the mount' in done.stderr
+    assert done.stdout.split() == [str(SRV)]
+
+
+@pytest.mark.parametrize("command", ["up", "down", "restart bot"])
+def test_a_stack_whose_disk_became_read_only_is_left_as_it_is(tmp_path: Path, command: str) -> None:
+    """What stood there stands there byte for byte; the command says why it did nothing, and that it is not recorded."""
+    home, sums = SRV / "home", f"find {SRV} -type f -exec sha256sum {{}} + | sort"
+    made = (
+        f"mount -t tmpfs none {SRV} && mkdir {home} && echo '{RECORD}' > {home}/stack.json"
+        f" && {sums} > '{tmp_path}/before' && mount -o remount,ro {SRV}; trap \"{sums} > '{tmp_path}/after'\" EXIT"
+    )
+    done = typed("-m", "nasos", *command.split(), home=home, mounts=made, exec_=False, itself=True)
+    assert done.returncode == 3
+    assert "read-only file system" in done.stderr
+    assert f'"findmnt -T {SRV}' in done.stderr
+    assert (tmp_path / "after").read_text() == (tmp_path / "before").read_text() != ""
 
 
 @pytest.mark.parametrize("name", ["100%", "it's", 'a "b"', "$HOME", "back\\slash", "a;b", "new\nline"])

@@ -28,6 +28,11 @@ def obstacle(place: Path) -> FileRefused | None:
     status = place.stat()
     if not stat.S_ISREG(status.st_mode):
         return FileRefused(f"{place} is not a regular file", f'"ls -l {place}" shows what it is')
+    if os.statvfs(place.parent).f_flag & os.ST_RDONLY:
+        return FileRefused(
+            f"{place.parent} is on a read-only file system: the file there has to be replaced",
+            f"findmnt -T {place.parent}",
+        )
     if not os.access(place.parent, os.W_OK | os.X_OK):
         return FileRefused(
             f"{place.parent} cannot be written: the file there has to be replaced", f"ls -ld {place.parent}"
