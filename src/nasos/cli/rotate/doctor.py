@@ -29,7 +29,8 @@ def doctor(names: tuple[str, ...], *, dry_run: bool, as_json: bool) -> int:
         output.document([{"name": it.unit, "health": it.health.value, "what": it.what} for it in found])
     else:
         for it in found:
-            output.say(f"{_MARKS[it.health]} {it.unit}: {it.what}{' (mended)' * (it.health == 'mended')}")
+            what = it.what.removeprefix(f"{it.unit}: ")
+            output.say(f"{_MARKS[it.health]} {it.unit}: {what}{' (mended)' * (it.health == 'mended')}")
     healths = {it.health.value for it in found}
     return EXIT_FINDINGS if "drifted" in healths else EXIT_FAILED if "unknown" in healths else EXIT_CLEAN
 
