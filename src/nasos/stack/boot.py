@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,9 @@ RUNNING: Final = Path("/run/systemd/system")
 """Exists where systemd is what booted the machine (sd_booted(3))."""
 LINGER: Final = Path("/var/lib/systemd/linger")
 """A file per user whose services start at boot, not at log-in (loginctl(1))."""
+
+SHARED: Final = ("/tmp", "/var/tmp")  # noqa: S108  named, not used
+"""What PrivateTmp= replaces (systemd.exec(5))."""
 
 EVERYWHERE: Final = """\
 UMask=0077
@@ -49,7 +53,7 @@ ReadWritePaths={writable}
 RuntimeDirectory=nasos
 RuntimeDirectoryMode=0711
 RuntimeDirectoryPreserve=yes
-PrivateTmp=yes
+PrivateTmp={private}
 PrivateDevices=yes
 ProtectClock=yes
 ProtectControlGroups=yes
@@ -186,19 +190,29 @@ def render(stack: Stack, *, as_root: bool) -> str:
     places = [home, *([Path(second)] if second else [])]
     if settings.vault.seal == "static":
         places.append(stack.home.key_path(settings, stack.record).parent)
-    for path in (*places, Path(sys.executable), *([settings.project] if settings.project else [])):
+    needed = (*places, Path(sys.executable), *([settings.project] if settings.project else []))
+    for path in needed:
         require_spellable(path, "a path of the unit")
     listed = " ".join(quoted(path) for path in places)
-    hardening = EVERYWHERE + (AS_ROOT.format(writable=listed) if as_root else "")
     return _UNIT.format(
         home=home,
         mounts=listed,
         place=settings.project or home,
         environment="".join(f"Environment={quoted(each)}\n" for each in environment(settings)),
         python=quoted(Path(sys.executable)),
-        hardening=hardening,
+        hardening=hardening(listed, needed, as_root=as_root),
         target="multi-user.target" if as_root else "default.target",
     )
+
+
+def hardening(writable: str, needed: Sequence[Path], *, as_root: bool) -> str:
+    """What the unit is denied; ``needed`` are the paths without which it cannot start."""
+    if not as_root:
+        return EVERYWHERE
+    # A directory of its own over /tmp would hide what is there from the stack (systemd: 203/EXEC, 226/NAMESPACE).
+    if any(path.is_relative_to(shared) for path in needed for shared in SHARED):
+        return EVERYWHERE + AS_ROOT.format(private="no", writable=f"{writable} /tmp")
+    return EVERYWHERE + AS_ROOT.format(private="yes", writable=writable)
 
 
 def environment(settings: Settings) -> list[str]:

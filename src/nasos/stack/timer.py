@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from nasos.files import atomic_write
-from nasos.stack.boot import AS_ROOT, EVERYWHERE, Boot, environment, quoted
+from nasos.stack.boot import Boot, environment, hardening, quoted
 from nasos.stack.embedded import Stack
 from nasos.stack.home import require_spellable
 
@@ -91,7 +91,8 @@ def render(stack: Stack, *, as_root: bool) -> str:
     """
     settings, home = stack.settings, stack.home.root
     key_dir = stack.home.key_path(settings, stack.record).parent
-    for path in (home, key_dir, Path(sys.executable), *([settings.project] if settings.project else [])):
+    needed = (home, key_dir, Path(sys.executable), *([settings.project] if settings.project else []))
+    for path in needed:
         require_spellable(path, "a path of the unit")
     writable = f"{quoted(home)} {quoted(key_dir)}"
     return _SERVICE.format(
@@ -100,5 +101,5 @@ def render(stack: Stack, *, as_root: bool) -> str:
         place=settings.project or home,
         environment="".join(f"Environment={quoted(each)}\n" for each in environment(settings)),
         python=quoted(Path(sys.executable)),
-        hardening=EVERYWHERE + (AS_ROOT.format(writable=writable) if as_root else ""),
+        hardening=hardening(writable, needed, as_root=as_root),
     )

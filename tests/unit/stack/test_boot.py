@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,7 +98,27 @@ def test_the_unit_holds_paths_and_no_secret(stack: Stack) -> None:
     assert unit["RuntimeDirectory"] == ["nasos"]  # for a key that systemd passes; all else of /run is read-only
     [writable] = unit["ReadWritePaths"]
     key_dir = stack.settings.key_dir
-    assert writable == f'"{stack.settings.home}" "/srv/other/audit" "{key_dir}"'
+    assert writable.removesuffix(" /tmp") == f'"{stack.settings.home}" "/srv/other/audit" "{key_dir}"'
+
+
+@pytest.mark.parametrize(
+    ("home", "python", "private"),
+    [
+        ("/srv/nasos", "/opt/nasos/.venv/bin/python", "yes"),
+        ("/tmp/nasos", "/opt/nasos/.venv/bin/python", "no"),  # noqa: S108  as somebody who tries it out has it
+        ("/srv/nasos", "/var/tmp/nasos/.venv/bin/python", "no"),  # noqa: S108
+    ],
+)
+def test_what_lies_in_tmp_is_not_hidden_from_its_own_unit(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, home: str, python: str, private: str
+) -> None:
+    """systemd would answer 203/EXEC or 226/NAMESPACE; /tmp is then shared, and writable for supervisord."""
+    monkeypatch.setattr(sys, "executable", python)
+    settings = replace(stack.settings, home=Path(home), key_dir=Path("/etc/nasos/x"), project=None)
+    placed = replace(stack, settings=settings, home=Home(Path(home), stack.home.users))
+    unit = parsed(boot.render(placed, as_root=True))["Service"]
+    assert unit["PrivateTmp"] == [private]
+    assert (unit["ReadWritePaths"][0].split()[-1] == "/tmp") is (private == "no")  # noqa: S108
 
 
 def test_a_path_that_systemd_would_expand_is_refused(stack: Stack) -> None:
