@@ -39,6 +39,9 @@ LARGE: Final = 1 << 20  # bytes: past a KV entry's limit, a hang-up in mid-reque
 
 _LOST: Final = (OSError, http.client.HTTPException)
 
+_DATES: Final = frozenset({9, 10})  # X509_V_ERR_CERT_NOT_YET_VALID, _HAS_EXPIRED (openssl-verification-options(1))
+_CLOCK_HINT: Final = '"date" shows this machine\'s clock; where it is right: nasos tls status'
+
 
 class _Unsent(Exception):
     """The connection broke before the whole request was handed to it: no server can have applied it."""
@@ -204,7 +207,9 @@ class Wire:
         if isinstance(error, ssl.SSLCertVerificationError):
             return CertificateRefused(
                 f"vault's certificate at {self.address} was refused: {error.verify_message.lower().rstrip('.')}",
-                "set VAULT_CACERT to the CA that signed it; do not go on if you did not expect this",
+                _CLOCK_HINT
+                if error.verify_code in _DATES
+                else "set VAULT_CACERT to the CA that signed it; do not go on if you did not expect this",
             )
         return VaultUnreachable(f"vault at {self.address} cannot be reached: {_reason(error)}", "nasos status")
 
