@@ -51,11 +51,12 @@ def test_set_up_again_changes_nothing(stack: Walk) -> None:
 
 
 def test_every_part_proves_its_health(stack: Walk) -> None:
-    """Status shows seven healthy parts and what was proven of each."""
+    """Status shows each part, healthy, and what was proven of it."""
     shown = stack.json("status")
     assert shown["healthy"] is True
     evidence = {entry["name"]: entry["evidence"] for entry in shown["programs"]}
-    assert list(evidence) == ["vault", "exchange", "postgres", "bot", "nginx", "housekeeping", "watcher"]
+    parts = ["vault", "exchange", "postgres", "bot", "nginx", "housekeeping", "watcher", "rotator"]
+    assert list(evidence) == parts
     assert "audited read" in evidence["vault"]
     assert "login as nasos_a" in evidence["postgres"]
     assert "dry-run" in evidence["bot"]
