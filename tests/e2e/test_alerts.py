@@ -40,9 +40,13 @@ def test_a_killed_program_is_told_recorded_and_started_again(stack: Walk, receiv
     kill(stack, "exchange")
     stack.until(lambda: told(receiver, "program.exit failed (exchange)"), 120)
     stack.until(stack.healthy, 120)
-    events = [event for event in stack.json("ledger", "show", "-n", "100000")[before:] if event["target"] == "exchange"]
-    assert [event["event"] for event in events] == ["program.exit", "program.start"]
-    assert {event["actor"] for event in events} == {"supervisord"}
+
+    def recorded() -> list[tuple[str, str]]:
+        events = stack.json("ledger", "show", "-n", "100000")[before:]
+        return [(event["actor"], event["event"]) for event in events if event["target"] == "exchange"]
+
+    stack.until(lambda: len(recorded()) >= 2, 60)
+    assert recorded() == [("supervisord", "program.exit"), ("supervisord", "program.start")]
     assert stack.json("ledger", "verify")["intact"] is True
 
 

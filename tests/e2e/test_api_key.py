@@ -53,8 +53,8 @@ def site(bot: Walk) -> Site:
 
 
 def replace(bot: Walk, key: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
-    """``nasos rotate api`` with a key on its standard input."""
-    return bot.nasos("rotate", "api", *options, stdin=json.dumps(key), check=False)
+    """``nasos rotate api`` with a key on its standard input; the demo's orders may wait for their price for minutes."""
+    return bot.nasos("rotate", "api", "--now", *options, stdin=json.dumps(key), check=False)
 
 
 @pytest.fixture(scope="module")

@@ -19,11 +19,12 @@ from fixtures.stack import Walk
 PLANTED = f'canary "{secrets.token_hex(8)}" with / + and é'
 IN_THE_SOURCE = {"app/api_key", "app/before-the-crash"}
 """Stored by the walk with values that stand in the documents and tests themselves."""
+RING = ("previous", "current", "next")  # of the gateway's signing keys: their names and times are published
 SECRET_ZERO = {
     "credentials",  # RoleID and SecretID, one file per service
     "recovery.json",  # until the operator moves it
 }
-NOT_SECRET = {"username", "role"}
+NOT_SECRET = {"username", "role", *(f"{which}_{what}" for which in RING for what in ("kid", "since"))}
 
 
 def _secrets(walk: Walk) -> dict[str, bytes]:

@@ -99,9 +99,10 @@ def second_port(reader: Walk) -> Iterator[int]:
 
 
 def shell(walk: Walk, script: str) -> tuple[int, str]:
-    """Run a script as the reader; its exit code, and what to say about it (stdout may hold a secret)."""
+    """Run a script as the reader; its exit code, and what to say about it (no stdout that was to reveal)."""
     done = walk.run("/bin/sh", "-euc", script, stdin="", extra=READERS_OWN, check=False)
-    return done.returncode, f"exit code {done.returncode} of\n{script}\n{done.stderr}"
+    shown = done.stdout if "--reveal" not in script else ""
+    return done.returncode, f"exit code {done.returncode} of\n{script}\n{shown}\n{done.stderr}"
 
 
 def scripts(block: Block) -> list[str]:

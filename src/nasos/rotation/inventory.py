@@ -61,8 +61,10 @@ class Rule:
 
 
 PUBLIC_FIELDS: Final = (("bots/*/api", "username"), ("bots/*/db", "role"), ("bots/*/db", "username"),
-                        ("postgres/admin", "username"))  # fmt: skip
-"""Names that stand in every log."""
+                        ("postgres/admin", "username"),
+                        *(("gateway/signing", f"{which}_{what}") for which in ("previous", "current", "next")
+                          for what in ("kid", "since")))  # fmt: skip
+"""Names and times that stand in every log, or are published."""
 
 REMINDERS: Final = (
     Rule("bots/*/exchange", How.REMINDER, "make a new key at the exchange, then: nasos rotate api"),

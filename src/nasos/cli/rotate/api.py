@@ -186,7 +186,8 @@ class Replacement:
             self.at.vault.write(self.name, fields, cas=0)
             self.at.tell("rotation.end", self.name, Outcome.OK, {"end": "first", "by": person()})
             return self._first_seen()
-        output.note("the bot loads its configuration anew, which may take a minute; its trades stay")
+        when = "now" if self.urgent else "as soon as it waits for no order, in 5 minutes at most (--now does not wait)"
+        output.note(f"the bot loads its configuration anew {when}, which may take a minute; its trades stay")
         given = {self.name: fields}
         result = self.at.engine.adopt(self.name, given, actor=person(), reason="a new key", urgent=self.urgent)
         return ended(result)
