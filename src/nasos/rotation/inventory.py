@@ -142,8 +142,9 @@ def on_disk(place: str, own: Line | None, lines: Mapping[str, Line]) -> Row:
     if rule.how in {How.PUBLIC, How.DERIVED}:
         return Row(place=place, how=rule.how, note=rule.note)
     name = rule.by.replace("*", place.rpartition("/")[2].removesuffix(".json")) if rule.by else place
-    line = lines.get(name) if rule.by else own
-    return following(place, "", line, name, rule.note)
+    if rule.how is How.AUTOMATIC and name not in lines:  # of a bot that was here under another name
+        return following(place, "", own, place, f"nothing of this stack uses it any more: rm {place}")
+    return following(place, "", lines.get(name) if rule.by else own, name, rule.note)
 
 
 def following(place: str, field: str, line: Line | None, by: str, note: str = "") -> Row:

@@ -34,6 +34,14 @@ def test_a_file_that_nobody_knows_is_said() -> None:
     assert (known.how, known.by) == (How.AUTOMATIC, "credentials/bot-nasos")
 
 
+def test_the_credential_of_a_bot_that_is_here_no_more_is_for_a_person_to_remove() -> None:
+    """As an import that was undone leaves it: said with what to type, and no finding before it is old."""
+    place = "credentials/bot-former.json"
+    row = on_disk(place, lined(place, automatic=False), {"credentials/bot-nasos": lined("credentials/bot-nasos")})
+    assert (row.how, row.overdue) == (How.REMINDER, False)
+    assert row.note.endswith(f"rm {place}")
+
+
 def test_a_field_follows_the_unit_that_replaces_it() -> None:
     """Overdue with it, with its reason; a name is no secret."""
     late = {"bots/nasos/jwt": lined("bots/nasos/jwt", days=50)}
