@@ -137,6 +137,7 @@ def test_each_service_runs_as_its_own_user_under_root(stack: Walk) -> None:
     if stack.user is None and os.geteuid() == 0:
         assert owners.pop("housekeeping") == 0  # root, confined, and on a service's files that service
         assert owners.pop("watcher") == 0  # reads two users' ledgers; what it sends out, nasos-alerts sends
+        assert owners.pop("rotator") == 0  # confined; replaces the credential files of every service
         assert len(set(owners.values())) == 5
         assert 0 not in owners.values()
         assert pwd.getpwuid(owners["vault"]).pw_name == "nasos-vault"
