@@ -33,19 +33,19 @@ sys.path.insert(0, str(PROJECT / "tests"))
 
 from fixtures.postgres import Process, server_below  # noqa: E402  found by the line above
 from fixtures.vault import Server  # noqa: E402  found by the line above
-from nasos.database import Endpoint, Login, can_login, connect, set_password  # noqa: E402
-from nasos.errors import DatabaseError, Error  # noqa: E402
-from nasos.rotation.engine import Engine  # noqa: E402
-from nasos.rotation.journal import Fields  # noqa: E402
-from nasos.rotation.postgres import AlternatingRoles  # noqa: E402
-from nasos.rotation.rotator import Consumer, Part, Sight, Unit  # noqa: E402
-from nasos.secret import Secret  # noqa: E402
-from nasos.settings import Token  # noqa: E402
-from nasos.stack import postgres as pg  # noqa: E402
-from nasos.vault import system  # noqa: E402
-from nasos.vault.client import VaultApi  # noqa: E402
-from nasos.vault.kv import KvStore  # noqa: E402
-from nasos.vault.session import Session  # noqa: E402
+from nasos.database import Endpoint, Login, can_login, connect, set_password  # noqa: E402  after the path to the fixtures
+from nasos.errors import DatabaseError, Error  # noqa: E402  after the path to the fixtures
+from nasos.rotation.engine import Engine  # noqa: E402  after the path to the fixtures
+from nasos.rotation.journal import Fields  # noqa: E402  after the path to the fixtures
+from nasos.rotation.postgres import AlternatingRoles  # noqa: E402  after the path to the fixtures
+from nasos.rotation.rotator import Consumer, Part, Sight, Unit  # noqa: E402  after the path to the fixtures
+from nasos.secret import Secret  # noqa: E402  after the path to the fixtures
+from nasos.settings import Token  # noqa: E402  after the path to the fixtures
+from nasos.stack import postgres as pg  # noqa: E402  after the path to the fixtures
+from nasos.vault import system  # noqa: E402  after the path to the fixtures
+from nasos.vault.client import VaultApi  # noqa: E402  after the path to the fixtures
+from nasos.vault.kv import KvStore  # noqa: E402  after the path to the fixtures
+from nasos.vault.session import Session  # noqa: E402  after the path to the fixtures
 
 BOT, STATIC = "bench", "bench_static"
 READERS = 8

@@ -168,6 +168,7 @@ def test_whether_it_is_taken_is_tried_and_nothing_changes(target: Target) -> Non
     old = target.current
     candidate = target.rotator.create(old)
     if target.rotator.accepts(old, {}) is None:
+        assert not target.holds, "there is a target, and it is not asked"
         return
     assert target.rotator.accepts(old, {}) is True
     assert target.rotator.accepts(candidate, old) is False

@@ -22,7 +22,7 @@ from psycopg import sql
 from nasos.database import Endpoint, Login, can_login, connect, set_password
 from nasos.errors import CandidateRejected, RotationError
 from nasos.rotation.journal import Fields
-from nasos.rotation.postgres import locked, login_of, retire, sessions
+from nasos.rotation.postgres import is_login, locked, login_of, retire, sessions
 from nasos.rotation.rotator import Fence
 from nasos.secret import Secret
 
@@ -85,7 +85,7 @@ class AdminRoles:
 
     def accepts(self, fields: Fields, kept: Fields) -> bool | None:
         """See `Rotator.accepts`."""
-        return can_login(self.server, login_of(fields, _DATABASE))
+        return is_login(fields) and can_login(self.server, login_of(fields, _DATABASE))
 
     def in_use(self, old: Fields) -> int:
         """See `Rotator.in_use`."""

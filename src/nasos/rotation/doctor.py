@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from nasos.errors import CandidateRejected, Error, RotationError, SecretDeleted, SecretNotFound, UsageError
+from nasos.rotation.candidate import differ
 from nasos.rotation.journal import Fields
 from nasos.rotation.rotator import Consumer, Fence, Part, Sight, Unit
-from nasos.rotation.run import POLL, differ
+from nasos.rotation.run import POLL
 from nasos.vault.store import SecretStore
 
 LOOK_SECONDS: Final = 5.0

@@ -14,11 +14,12 @@ from typing import Final
 from nasos.errors import UsageError
 from nasos.ledger import Outcome
 from nasos.rotation import lease
+from nasos.rotation.candidate import Candidate, fresh
 from nasos.rotation.doctor import Diagnosis, Doctor, Health
 from nasos.rotation.journal import Fields, Journal
 from nasos.rotation.procedure import Conduct, Procedure
 from nasos.rotation.rotator import Part, Rehearsing, Unit
-from nasos.rotation.run import Candidate, Order, Result, Run, Tell
+from nasos.rotation.run import Order, Result, Run, Tell
 from nasos.rotation.transition import MOST_CANDIDATES
 from nasos.vault.store import SecretStore
 
@@ -57,7 +58,7 @@ class Engine:
                 conduct = Conduct(held.check, self.tell, self.now)
                 return conduct.run(self.procedures[name], actor=actor, reason=reason)
         order = Order(actor=actor, reason=reason, urgent=urgent, leaked=leaked)
-        return self._run(name, lambda part, current: part.rotator.create(current), order, MOST_CANDIDATES)
+        return self._run(name, fresh, order, MOST_CANDIDATES)
 
     def adopt(self, name: str, given: Mapping[str, Fields], *, actor: str, reason: str, urgent: bool = False) -> Result:
         """Make values current that were made elsewhere, with the same proofs; ``given`` maps each secret to its fields.

@@ -7,30 +7,17 @@ open still, an older one cannot be, because none begins before the last one of i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
+
+from nasos.ledger import Event
 
 BEGIN: Final = "rotation.begin"
 END: Final = "rotation.end"
 OPEN: Final = "open"
 UNKNOWN: Final = "unknown"
 FAILED: Final = "failed"
-
-
-class Recorded(Protocol):
-    """An event of the ledger."""
-
-    @property
-    def event(self) -> str: ...  # noqa: D102  the ledger's contract
-    @property
-    def target(self) -> str: ...  # noqa: D102
-    @property
-    def detail(self) -> dict[str, str]: ...  # noqa: D102
-    @property
-    def time(self) -> str: ...  # noqa: D102
-    @property
-    def host(self) -> str: ...  # noqa: D102
 
 
 class Past(msgspec.Struct, kw_only=True):
@@ -55,7 +42,7 @@ class Past(msgspec.Struct, kw_only=True):
     """Why it did not rotate."""
 
 
-def history(events: Iterable[Recorded]) -> list[Past]:
+def history(events: Iterable[Event]) -> list[Past]:
     """All rotations, oldest first."""
     found: dict[str, Past] = {}
     newest: dict[str, Past] = {}
@@ -73,7 +60,7 @@ def history(events: Iterable[Recorded]) -> list[Past]:
     return list(found.values())
 
 
-def _add(past: Past, event: Recorded) -> None:
+def _add(past: Past, event: Event) -> None:
     detail = event.detail
     if event.event == BEGIN:
         past.began, past.by, past.reason = event.time, detail.get("by", ""), detail.get("reason", "")

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -33,6 +33,7 @@ from nasos.errors import (
 )
 from nasos.errors import Error as NasosError
 from nasos.ledger import Outcome
+from nasos.rotation.candidate import Candidate, differ, fresh, made
 from nasos.rotation.journal import Entry, Fields, Journal, Member, Open, Step
 from nasos.rotation.rotator import Fence, Part, Sight, Unit
 from nasos.rotation.transition import ALERT_AFTER, MOST_CANDIDATES, End, Said, following
@@ -40,9 +41,6 @@ from nasos.vault.store import Record, SecretStore
 
 Tell: TypeAlias = Callable[[str, str, Outcome, Mapping[str, str]], object]
 """Event, target, outcome, detail: the shape of `Ledger.append`."""
-
-Candidate: TypeAlias = Callable[[Part, Fields], Fields]
-"""Makes a candidate for a part, given what is current."""
 
 POLL: Final = 0.05  # seconds between looks at the consumers
 
@@ -69,11 +67,6 @@ class Result:
     """Why it did not rotate; empty when it did."""
     proofs: tuple[str, ...]
     seconds: float
-
-
-def differ(one: Fields, other: Fields, *, names: Iterable[str]) -> bool:
-    """Whether two records are different credentials: in any of these fields."""
-    return any(one.get(name) != other.get(name) for name in names)
 
 
 @dataclass(slots=True)
@@ -110,7 +103,10 @@ class Run:
             urgent=order.urgent or order.leaked,
             leaked=order.leaked,
         )
-        candidates = [candidate(part, record.fields) for part, record in zip(self.unit.parts, current, strict=True)]
+        candidates = [
+            made(part, record.fields, candidate, clean=order.leaked)
+            for part, record in zip(self.unit.parts, current, strict=True)
+        ]
         opened = Journal(self.store).begin(entry, candidates)
         self._tell("rotation.begin", entry, Outcome.OK, {"reason": order.reason, "by": order.actor})
         return opened
@@ -151,8 +147,8 @@ class Run:
         entry = structs.replace(entry, left=entry.left - 1)
         if MOST_CANDIDATES - entry.left >= ALERT_AFTER:
             self._tell("rotation.rejected", entry, Outcome.FAILED, {"candidates": str(MOST_CANDIDATES - entry.left)})
-        fresh = [part.rotator.create(self._current(part.name).fields) for part in self.unit.parts]
-        return Journal(self.store).advance(opened, entry, fresh)
+        again = [made(part, self._current(part.name).fields, fresh, clean=entry.leaked) for part in self.unit.parts]
+        return Journal(self.store).advance(opened, entry, again)
 
     def _ended(self, opened: Open, end: End, seconds: float) -> Result:
         entry = opened.entry

@@ -21,7 +21,7 @@ import psycopg
 from nasos.database import Endpoint, Login, can_login, set_password
 from nasos.errors import CandidateRejected, RotationError
 from nasos.rotation.journal import Fields
-from nasos.rotation.postgres import locked, login_of
+from nasos.rotation.postgres import is_login, locked, login_of
 from nasos.rotation.rotator import Fence
 from nasos.secret import Secret
 
@@ -65,7 +65,7 @@ class SingleRole:
 
     def accepts(self, fields: Fields, kept: Fields) -> bool | None:
         """See `Rotator.accepts`."""
-        return can_login(self.server, self._login(fields))
+        return is_login(fields) and can_login(self.server, self._login(fields))
 
     def in_use(self, old: Fields) -> int:
         """See `Rotator.in_use`: sessions do not tell by which password they were opened."""

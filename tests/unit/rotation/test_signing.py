@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasos.errors import CandidateRejected, CredentialRejected, RotationError
+from nasos.rotation.engine import Engine
+from nasos.rotation.rotator import Part, Unit
 from nasos.rotation.signing import (
     LEEWAY,
     LIFETIME,
@@ -24,6 +26,7 @@ from nasos.rotation.signing import (
 )
 from nasos.rotation.signing_keys import SigningKeys
 from nasos.secret import Secret
+from nasos.vault.memory import MemoryStore
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -169,3 +172,19 @@ def test_a_ring_that_waited_for_its_promotion_is_made_anew() -> None:
     moments.append(NOW + LEEWAY + timedelta(seconds=1))
     with pytest.raises(CandidateRejected, match="too long ago"):
         rotator.test(candidate)
+
+
+def test_a_ring_that_leaked_leaves_no_key_behind() -> None:
+    """All three were in the record: none of them signs, is published or is accepted afterwards."""
+    store = MemoryStore()
+    store.write("nasos/gateway/signing", encoded(Ring.first(NOW)))
+    part = Part("gateway/signing", SigningKeys(lambda: NOW))
+    engine = Engine(store, {"gateway/signing": Unit("gateway/signing", (part,))}, lambda *_: None, lambda: NOW)
+    engine.rotate("gateway/signing", actor="test", reason="test")
+    before = decoded(store.read("nasos/gateway/signing").fields)
+    token = before.sign({"sub": "thief"}, NOW)
+    engine.rotate("gateway/signing", actor="test", reason="leak", leaked=True)
+    after = decoded(store.read("nasos/gateway/signing").fields)
+    assert not {key.kid for key in before.keys} & {key.kid for key in after.keys}
+    with pytest.raises(CredentialRejected):
+        after.verify(token, NOW)

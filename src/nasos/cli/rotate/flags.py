@@ -49,7 +49,7 @@ def rotate(  # noqa: PLR0913  one argument per flag
         return EXIT_CLEAN
     asked = [flag for flag, given in {"--all": everything, "--db": db, "--jwt": jwt, "--api": api}.items() if given]
     if rollback is not None:
-        if asked:
+        if asked or urgent or leaked:
             raise UsageError("--rollback stands alone", "nasos rotate --rollback NAME")
         return roll_back(rollback, None, dry_run=dry_run)
     if not asked:

@@ -105,11 +105,12 @@ def remind(store: SecretStore, key: Watched, tell: Tell, now: datetime) -> bool:
     step = news(key.due.at, now, told)
     if step is None:
         return False
-    _keep(store, key.name, msgspec.structs.replace(key.known, told=step, told_for=key.due.at))
     why = {"age": "the limit of api_key_days", "expiry": "the exchange ends it"}[key.due.reason]
     left = (key.due.at - now).days
     detail = {"date": f"{key.due.at:%Y-%m-%d}", "days left": str(left), "why": why}
     tell("rotation.reminder", key.name, Outcome.OK if left >= 0 else Outcome.FAILED, detail)
+    # Afterwards: ended in between it is told twice, and not never.
+    _keep(store, key.name, msgspec.structs.replace(key.known, told=step, told_for=key.due.at))
     return True
 
 
