@@ -148,11 +148,11 @@ def private(bot: Walk) -> set[str]:
 
 def test_every_stored_secret_has_a_rotator_or_a_reminder(bot: Walk) -> None:
     """Each path and field in Vault, each private file, the unseal key: a line of the timetable, or why not."""
-    for name, field in (("app/webhook", "value"), ("bots/nasos/telegram", "token"), ("bots/nasos/exchange", "secret")):
+    for name, field in (("app/webhook", "value"), ("bots/nasos/notes", "token"), ("bots/nasos/exchange", "secret")):
         bot.nasos("secret", "set", name, "--field", field, stdin="a value of the user's")
     known = {(row["place"], row["field"]): row for row in bot.json("rotate", "inventory")}
     assert stored(bot) - set(known) == set()
-    assert {("bots/nasos/telegram", "token"), ("bots/nasos/api", "ws_token")} <= set(known)
+    assert {("bots/nasos/notes", "token"), ("bots/nasos/api", "ws_token")} <= set(known)
     assert {(name, "") for name in private(bot)} - set(known) == set()
     assert ("unseal.key", "") in known
     assert ("vault/keyring", "") in known

@@ -76,7 +76,7 @@ class Changes:
         certificate: ApiCertificate,
         report: Report,
         restart: Callable[[str], None],
-        refused: Callable[[str, Record, Record], None],
+        refused: Callable[[str, Record, Record | None], None],
     ) -> None:
         self._supply = supply
         self._line = line
@@ -94,8 +94,8 @@ class Changes:
         self._stopped = False
         self._old_certificate = False
         self._thread = threading.Thread(target=self._run, name="changes", daemon=True)
-        self.trial: dict[str, Record] = {}
-        """Records of before, for those that are being tried out."""
+        self.trial: dict[str, Record | None] = {}
+        """Records of before, for those that are being tried out; None: there was none."""
 
     def start(self) -> None:
         """Work in a thread of its own until `stop`."""
@@ -156,8 +156,7 @@ class Changes:
             self._supply.replace(name, record)
         except BotError as error:
             self._settled(name, record)
-            if before is not None:
-                self._refused(name, record, before)
+            self._refused(name, record, before)
             self._told(name, record, Outcome.FAILED, f"not used: {error.message}")
             return
         try:
@@ -225,7 +224,7 @@ class Changes:
             try:
                 if way == "swap":
                     return self._swap(record)
-                if before is not None and name != API:
+                if name != API:
                     self.trial[name] = before
                 return self._reload(record, state) if way == "reload" else self._anew(state)
             except BotError as error:

@@ -225,7 +225,8 @@ class _Bot:
         proven = ended.seconds >= self._launch.policy.quick
         for name in self._trials.ended(running.trial, records, unasked=unasked, proven=proven):
             version = str(records[name].version)
-            how = "the bot ended with it and is started with the one before"
+            instead = "with the one before" if name in self._trials.in_use(records) else "without it"
+            how = f"the bot ended with it and is started {instead}"
             self._report.event("bot.secret", name, Outcome.FAILED, {"version": version, "applied": how})
             self._report.note(f"bots/{self._launch.bot}/{name} version {version}: {how}")
 

@@ -47,7 +47,7 @@ class Running:
     """Brings changed records into use; None without an API, through which the bot could show that it uses them."""
 
     @property
-    def trial(self) -> Mapping[str, Record]:
+    def trial(self) -> Mapping[str, Record | None]:
         """Records of before, for those that are being tried out."""
         return self.changes.trial if self.changes else {}
 
@@ -91,8 +91,8 @@ class Starter:
     port: int | None
     """Where its API listens, if it has one."""
     certificate: ApiCertificate | None
-    refused: Callable[[str, Record, Record], None]
-    """Told a changed record that cannot work, and the one before."""
+    refused: Callable[[str, Record, Record | None], None]
+    """Told a changed record that cannot work, and the one before, if there was one."""
 
     def start(
         self, records: Records, page: CredentialPage | None, output: RedactedOutput, anew: Callable[[str], None]

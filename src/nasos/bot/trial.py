@@ -2,7 +2,7 @@
 
 Rules: a record is on trial from the moment when it is to come into use until the bot has shown that it works, or has
 run with it for a while; a bot that ends unasked meanwhile is started with the records before. So it is when freqtrade
-would refuse the record: a bot that ended for another reason must come back.
+would refuse the record: a bot that ended for another reason must come back. A record that was not there before is left out.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ class Trials:
     """Of one launcher."""
 
     def __init__(self) -> None:
-        self._before: dict[str, Record] = {}
-        self._refused: dict[str, tuple[int, Record]] = {}
+        self._before: dict[str, Record | None] = {}
+        self._refused: dict[str, tuple[int, Record | None]] = {}
 
-    def ended(self, trial: Mapping[str, Record], records: Records, *, unasked: bool, proven: bool) -> list[str]:
+    def ended(self, trial: Mapping[str, Record | None], records: Records, *, unasked: bool, proven: bool) -> list[str]:
         """A run with ``records`` is over, ``trial`` was going on; names of the records that are put back.
 
         ``proven``: it ran for long enough that what it was started with is not to blame.
@@ -34,8 +34,8 @@ class Trials:
         self._before.clear()
         return names
 
-    def refuse(self, name: str, record: Record, before: Record) -> None:
-        """``record`` cannot work: also a start goes on with the one before."""
+    def refuse(self, name: str, record: Record, before: Record | None) -> None:
+        """``record`` cannot work: also a start goes on with the one before, or without any."""
         self._refused[name] = (record.version, before)
 
     def in_use(self, records: Records) -> Records:
@@ -43,4 +43,5 @@ class Trials:
         self._refused = {
             name: it for name, it in self._refused.items() if name in records and records[name].version == it[0]
         }
-        return {**records, **{name: before for name, (_, before) in self._refused.items()}}
+        kept = {name: self._refused[name][1] if name in self._refused else record for name, record in records.items()}
+        return {name: record for name, record in kept.items() if record is not None}

@@ -231,6 +231,18 @@ def test_a_bot_that_ends_with_a_new_record_runs_with_the_one_before(bot: Bot) ->
     assert starts[-1].detail["api"] == str(bot.vault.records["api"]["version"] - 1)
 
 
+def test_a_bot_that_ends_with_a_first_record_runs_without_it(bot: Bot) -> None:
+    """Half a chat, as somebody types it field by field: freqtrade refuses it; the bot trades on, and that is told."""
+    trades_before = trades(bot)
+    bot.vault.put("telegram", {"token": "planted-chat-token-2C"})
+    eventually(lambda: ("telegram", "failed", "the bot ended with it and is started without it") in bot.applied, 120)
+    eventually(lambda: bot.state == "running", 120)
+    assert trades(bot) == trades_before
+    starts = [event for event in bot.launched.events() if event.event == "bot.start"]
+    assert "telegram" in starts[-2].detail
+    assert "telegram" not in starts[-1].detail
+
+
 @pytest.mark.long
 def test_a_freqtrade_with_another_inside_is_reloaded_instead(
     tmp_path: Path, strange_python: Path, exchange: int

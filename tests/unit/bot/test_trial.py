@@ -53,3 +53,19 @@ def test_a_refused_record_is_not_started_with() -> None:
     trials.refuse("api", NEW, OLD)
     assert trials.in_use({"api": NEW, "exchange": NEW}) == {"api": OLD, "exchange": NEW}
     assert trials.in_use({"exchange": NEW}) == {"exchange": NEW}
+
+
+def test_a_first_record_with_which_the_bot_ended_is_left_out() -> None:
+    """There is none to go back to; a second version is tried again, and the others are as they were."""
+    trials = Trials()
+    held = {"exchange": OLD, "telegram": OLD}
+    assert trials.ended({"telegram": None}, held, unasked=True, proven=False) == ["telegram"]
+    assert trials.in_use(held) == {"exchange": OLD}
+    assert trials.in_use(held | {"telegram": NEW}) == {"exchange": OLD, "telegram": NEW}
+
+
+def test_a_first_record_that_cannot_work_is_left_out() -> None:
+    """A field that freqtrade does not know would end the launcher at the next start."""
+    trials = Trials()
+    trials.refuse("telegram", NEW, None)
+    assert trials.in_use({"exchange": OLD, "telegram": NEW}) == {"exchange": OLD}
