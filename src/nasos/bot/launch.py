@@ -223,10 +223,9 @@ class _Bot:
         self._records = {**(self._records or {}), **records}
         unasked = not (ended.asked or ended.anew)
         proven = ended.seconds >= self._launch.policy.quick
-        for name in self._trials.ended(running.trial, records, unasked=unasked, proven=proven):
+        for name, before in self._trials.ended(running.trial, records, unasked=unasked, proven=proven).items():
             version = str(records[name].version)
-            instead = "with the one before" if name in self._trials.in_use(records) else "without it"
-            how = f"the bot ended with it and is started {instead}"
+            how = f"the bot ended with it and is started {'with the one before' if before else 'without it'}"
             self._report.event("bot.secret", name, Outcome.FAILED, {"version": version, "applied": how})
             self._report.note(f"bots/{self._launch.bot}/{name} version {version}: {how}")
 

@@ -19,8 +19,10 @@ class Trials:
         self._before: dict[str, Record | None] = {}
         self._refused: dict[str, tuple[int, Record | None]] = {}
 
-    def ended(self, trial: Mapping[str, Record | None], records: Records, *, unasked: bool, proven: bool) -> list[str]:
-        """A run with ``records`` is over, ``trial`` was going on; names of the records that are put back.
+    def ended(
+        self, trial: Mapping[str, Record | None], records: Records, *, unasked: bool, proven: bool
+    ) -> dict[str, Record | None]:
+        """A run with ``records`` is over, ``trial`` was going on; what is put back, by name; None: left out.
 
         ``proven``: it ran for long enough that what it was started with is not to blame.
         """
@@ -28,11 +30,11 @@ class Trials:
             self._before.clear()
         self._before |= trial
         if not unasked or not self._before:
-            return []
-        names = sorted(self._before.keys() & records.keys())
-        self._refused |= {name: (records[name].version, self._before[name]) for name in names}
+            return {}
+        back = {name: self._before[name] for name in sorted(self._before.keys() & records.keys())}
+        self._refused |= {name: (records[name].version, before) for name, before in back.items()}
         self._before.clear()
-        return names
+        return back
 
     def refuse(self, name: str, record: Record, before: Record | None) -> None:
         """``record`` cannot work: also a start goes on with the one before, or without any."""

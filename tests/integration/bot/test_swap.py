@@ -235,6 +235,7 @@ def test_a_bot_that_ends_with_a_first_record_runs_without_it(bot: Bot) -> None:
     """Half a chat, as somebody types it field by field: freqtrade refuses it; the bot trades on, and that is told."""
     trades_before = trades(bot)
     bot.vault.put("telegram", {"token": "planted-chat-token-2C"})
+    assert poke(bot.launched.home / "run" / "bot", "testbot", "telegram")
     eventually(lambda: ("telegram", "failed", "the bot ended with it and is started without it") in bot.applied, 120)
     eventually(lambda: bot.state == "running", 120)
     assert trades(bot) == trades_before

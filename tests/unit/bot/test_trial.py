@@ -23,7 +23,7 @@ OLD, NEW, NEWER = Record(1), Record(2), Record(3)
 def test_what_the_bot_ended_with_is_put_back_until_vault_holds_another() -> None:
     """Its version is skipped for every further start; the next version is not."""
     trials = Trials()
-    assert trials.ended({"exchange": OLD}, {"exchange": NEW}, unasked=True, proven=False) == ["exchange"]
+    assert trials.ended({"exchange": OLD}, {"exchange": NEW}, unasked=True, proven=False) == {"exchange": OLD}
     assert trials.in_use({"exchange": NEW}) == {"exchange": OLD}
     assert trials.in_use({"exchange": NEW}) == {"exchange": OLD}
     assert trials.in_use({"exchange": NEWER}) == {"exchange": NEWER}
@@ -43,7 +43,7 @@ def test_a_trial_goes_on_over_a_restart() -> None:
     soon, late = Trials(), Trials()
     for trials in (soon, late):
         assert not trials.ended({"telegram": OLD}, {"telegram": NEW}, unasked=False, proven=False)
-    assert soon.ended({}, {"telegram": NEW}, unasked=True, proven=False) == ["telegram"]
+    assert soon.ended({}, {"telegram": NEW}, unasked=True, proven=False) == {"telegram": OLD}
     assert not late.ended({}, {"telegram": NEW}, unasked=True, proven=True)
 
 
@@ -59,7 +59,7 @@ def test_a_first_record_with_which_the_bot_ended_is_left_out() -> None:
     """There is none to go back to; a second version is tried again, and the others are as they were."""
     trials = Trials()
     held = {"exchange": OLD, "telegram": OLD}
-    assert trials.ended({"telegram": None}, held, unasked=True, proven=False) == ["telegram"]
+    assert trials.ended({"telegram": None}, held, unasked=True, proven=False) == {"telegram": None}
     assert trials.in_use(held) == {"exchange": OLD}
     assert trials.in_use(held | {"telegram": NEW}) == {"exchange": OLD, "telegram": NEW}
 
