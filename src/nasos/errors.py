@@ -40,6 +40,9 @@ the border where it enters. The exit code travels with the error (0 clean, 1 fin
     │   ├── ExchangeBusy            asks for patience, or is closed
     │   ├── ClockOff                this machine's clock and the exchange's differ
     │   └── NotAsked                nobody has taught us how to ask it
+    ├── GatewayError            3
+    │   ├── TokenRefused            an access token or API token; the message is for the log, not for the client
+    │   └── SessionRefused          a refresh token; the same
     ├── StackError              3
     │   ├── PortTaken               names who holds it, where it can be told
     │   ├── ProgramFailed           a supervised program did not become healthy
@@ -219,6 +222,25 @@ class ClockOff(ExchangeError):
 
 class NotAsked(ExchangeError):
     """Keys of this exchange, or of this kind, cannot be asked about."""
+
+
+class GatewayError(Error):
+    """The front door; what a client is told never depends on the message."""
+
+
+class TokenRefused(GatewayError):
+    """An access token or API token does not count."""
+
+
+class SessionRefused(GatewayError):
+    """A refresh token does not count."""
+
+    session: str | None = None
+    """Which session it belonged to, where that is known."""
+    user: str | None = None
+    """Whose it was."""
+    reused: bool = False
+    """Whether it was used before: somebody else may have it, and the whole session is ended."""
 
 
 class StackError(Error):
