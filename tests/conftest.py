@@ -1,10 +1,12 @@
-"""Every suite's shared ground: a clean environment per test, and the session's real servers."""
+"""Every suite's shared ground: a clean environment per test, the session's real servers, and who runs what."""
 
 from __future__ import annotations
 
 import os
 
 import pytest
+
+import lanes
 
 pytest_plugins = ["fixtures.vault", "fixtures.stack", "fixtures.postgres"]
 
@@ -15,3 +17,17 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("NASOS_", "VAULT_", "BAO_", "CLOUDFLARE_", "FREQTRADE_")):
             monkeypatch.delenv(name)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the tests, and tell the workers which belong together."""
+    items.sort(key=lanes.place)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(lanes.group(item)))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name failures at once, in the process that prints."""
+    if (reporter := config.pluginmanager.get_plugin("terminalreporter")) and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(lanes.FailuresAtOnce(reporter))

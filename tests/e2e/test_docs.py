@@ -19,7 +19,7 @@ import pytest
 import documents
 from documents import PAGES, Block, blocks
 from fixtures.old_bot import old_bot, write_trades
-from fixtures.stack import Walk, free_base_port
+from fixtures.stack import WALKERS, Walk, free_base_port
 
 NOT_RUN = {
     "README.md": [
@@ -65,6 +65,8 @@ READERS_OWN = {"KEY": "a-key-of-the-readers-own", "value": "a-value-of-the-reade
 
 # README.ko.md holds the README's blocks byte for byte (tests/unit/docs).
 RUN = tuple(page for page in PAGES if page != "README.ko.md")
+AS_ROOT_TOO = ("README.md", "docs/stack.md", "docs/vault.md")
+"""What differs where each service has a user of its own."""
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 
@@ -110,7 +112,17 @@ def scripts(block: Block) -> list[str]:
     return block.text.splitlines() if block.mark.startswith("exits") else [block.text]
 
 
-@pytest.mark.parametrize("page", [page for page in RUN if any(block.language == "sh" for block in blocks(page))])
+@pytest.mark.parametrize(
+    ("stack", "page"),
+    [
+        (walker, page)
+        for walker in WALKERS
+        for page in RUN
+        if (walker == "ordinary" or page in AS_ROOT_TOO) and any(block.language == "sh" for block in blocks(page))
+    ],
+    indirect=["stack"],
+    scope="session",
+)
 def test_every_command_of_a_page_runs(reader: Walk, second_port: int, page: str) -> None:
     """In order, in the checkout, with nothing on standard input; exit code 0 unless the page says otherwise."""
     failed = []
@@ -255,6 +267,7 @@ def arguments(reader: Walk, command: str) -> list[str]:
     return []
 
 
+@pytest.mark.parametrize("stack", ["ordinary"], indirect=True, scope="session")
 @pytest.mark.parametrize("command", [command for command in examples() if command not in ELSEWHERE])
 def test_documents_have_the_shape_that_is_documented(reader: Walk, command: str) -> None:
     """Each command's `--json` prints exactly the fields of its example in docs/json.md, of the same kinds."""
