@@ -2,7 +2,7 @@
 
 Rules: a record is on trial from the moment when it is to come into use until the bot has shown that it works, or has
 run with it for a while; a bot that ends unasked meanwhile is started with the records before. So it is when freqtrade
-would refuse the record: a bot that ended for another reason must come back. A record that was not there before is left out.
+would refuse the record: a bot that ended for another reason must come back. A first record is left out then.
 """
 
 from __future__ import annotations

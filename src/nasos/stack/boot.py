@@ -117,8 +117,8 @@ class Boot:
             raise StackError(f"systemd refused: {said[:1].lower()}{said[1:]}", " ".join(command))
 
 
-def require_systemd(running: Path = RUNNING) -> None:
-    """Refuse where there is no systemd, before anything is done.
+def require_systemd(running: Path = RUNNING, *, otherwise: str = "") -> None:
+    """Refuse where there is no systemd, before anything is done; ``otherwise`` is how to do without.
 
     Raises:
         StackError: Says how to do without.
@@ -126,7 +126,7 @@ def require_systemd(running: Path = RUNNING) -> None:
     if not running.is_dir() or shutil.which("systemctl") is None:
         raise StackError(
             "this machine does not run systemd, so nothing can be started at boot by it",
-            f"have your own init run at boot: {sys.executable} -m nasos up",
+            otherwise or f"have your own init run at boot: {sys.executable} -m nasos up",
         )
 
 

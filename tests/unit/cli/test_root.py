@@ -166,3 +166,9 @@ def test_every_command_in_the_table_exists() -> None:
     """Each name of the table loads, and its own help works."""
     for name in COMMANDS:
         assert nasos(name, "--help").returncode == 0, name
+
+
+def test_a_flag_without_its_dashes_is_told_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    """`nasos rotate db`, as anybody types it once."""
+    assert run(["rotate", "db"]) == 2
+    assert "hint: nasos rotate --db" in capsys.readouterr().err

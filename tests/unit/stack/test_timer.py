@@ -92,4 +92,7 @@ def test_without_systemd_nothing_is_written(
     monkeypatch.setenv("NASOS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PATH", str(tmp_path))
     assert run(["rotate", "install-timer"]) == 3
-    assert "does not run systemd" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "does not run systemd" in told
+    assert "hint: from cron: " in told
+    assert told.rstrip().endswith("rotate due")

@@ -20,7 +20,19 @@ from nasos.errors import EXIT_CLEAN, UsageError
 from nasos.settings import load
 
 
-@click.group(invoke_without_command=True)
+class _Flags(click.Group):
+    """Somebody who leaves the dashes out is told of them."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does; a flag's name is no command."""
+        if args[0] in {"all", "db", "jwt"}:
+            raise UsageError(f"{args[0]} is a flag here, not a command", f"nasos rotate --{args[0]}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Flags, invoke_without_command=True)
 @click.option("--all", "everything", is_flag=True, help="Database password and JWT secret; a look at the API keys.")
 @click.option("--db", is_flag=True, help="The bot's database password.")
 @click.option("--jwt", is_flag=True, help="The secrets that sign the bot's logins.")

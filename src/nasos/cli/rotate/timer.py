@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from nasos.cli import output
@@ -16,7 +18,7 @@ def install_timer(*, gone: bool) -> None:
     from nasos.stack import boot, timer
     from nasos.stack.embedded import Stack
 
-    boot.require_systemd()
+    boot.require_systemd(otherwise=f"from cron: {sys.executable} -m nasos rotate due")
     settings = load()
     stack = Stack.existing(settings)
     with recorded(settings, "rotation.timer", stack.record.id, {"how": "remove" if gone else "install"}):
