@@ -83,8 +83,10 @@ class Ring:
             return (self.current,)
         return (self.current, self.previous)
 
-    def sign(self, claims: Mapping[str, object], now: datetime, lifetime: timedelta = LIFETIME) -> Secret:
-        """A token by the current key; ``iat`` and ``exp`` are set here.
+    def sign(
+        self, claims: Mapping[str, object], now: datetime, lifetime: timedelta = LIFETIME, *, kind: str = "JWT"
+    ) -> Secret:
+        """A token by the current key; ``iat`` and ``exp`` are set here, ``kind`` is the header's ``typ``.
 
         Raises:
             RotationError: It should live longer than a key is accepted after it signed.
@@ -92,7 +94,7 @@ class Ring:
         if lifetime > LIFETIME:
             raise RotationError(f"a token may live {LIFETIME} at most")
         whole = {**claims, "iat": int(now.timestamp()), "exp": int((now + lifetime).timestamp())}
-        return signed(self.current, whole)
+        return signed(self.current, whole, kind)
 
     def verify(self, token: Secret, now: datetime) -> Mapping[str, object]:
         """The claims of a token that one of the accepted keys signed and that has not ended.
@@ -127,10 +129,14 @@ def thumbprint(public: str) -> str:
     return _text(hashlib.sha256(canonical.encode()).digest())
 
 
-def signed(key: Key, claims: Mapping[str, object]) -> Secret:
+def header(kid: str, kind: str = "JWT", algorithm: str = "EdDSA") -> str:
+    """The first part of a token, as every token by this key has it."""
+    return _text(msgspec.json.encode({"alg": algorithm, "typ": kind, "kid": kid}))
+
+
+def signed(key: Key, claims: Mapping[str, object], kind: str = "JWT") -> Secret:
     """A token by this very key, whatever its place: for the ring, and for proofs."""
-    header = {"alg": "EdDSA", "typ": "JWT", "kid": key.kid}
-    content = ".".join(_text(msgspec.json.encode(part)) for part in (header, claims))
+    content = f"{header(key.kid, kind)}.{_text(msgspec.json.encode(claims))}"
     signature = Ed25519PrivateKey.from_private_bytes(_bytes(key.private.reveal())).sign(content.encode())
     return Secret(f"{content}.{_text(signature)}")
 
