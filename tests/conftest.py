@@ -27,6 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(lanes.group(item)))
 
 
+@pytest.hookimpl(trylast=True)  # the reporter registers itself in this hook
 def pytest_configure(config: pytest.Config) -> None:
     """Name failures at once, in the process that prints."""
     if (reporter := config.pluginmanager.get_plugin("terminalreporter")) and not hasattr(config, "workerinput"):
