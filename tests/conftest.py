@@ -8,7 +8,7 @@ import pytest
 
 import lanes
 
-pytest_plugins = ["fixtures.vault", "fixtures.stack", "fixtures.postgres"]
+pytest_plugins = ["fixtures.vault", "fixtures.stack", "fixtures.postgres", "fixtures.pebble"]
 
 
 @pytest.fixture(autouse=True)

@@ -29,6 +29,9 @@ the border where it enters. The exit code travels with the error (0 clean, 1 fin
     │   ├── BootstrapRefused        the server is in a state that bootstrap must not touch
     │   └── VaultRefused            anything else the server says no to
     ├── TlsError                3   certificate or nginx configuration
+    │   ├── IssuerUnreachable       the CA gives no usable answer
+    │   ├── IssuerBusy              it asks for patience, and says for how long where it does
+    │   └── IssuerRefused           it does not want this account, name or order
     ├── DatabaseError           3   PostgreSQL
     │   └── LoginRefused        3   it does not want this login
     ├── BotError                3   the bot or its configuration
@@ -52,6 +55,7 @@ the border where it enters. The exit code travels with the error (0 clean, 1 fin
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 EXIT_CLEAN: Final = 0
@@ -169,6 +173,23 @@ class VaultRefused(VaultError):
 
 class TlsError(Error):
     """A certificate or an nginx configuration cannot be used."""
+
+
+class IssuerUnreachable(TlsError):
+    """A certificate authority gives no answer, or none that can be understood."""
+
+
+class IssuerBusy(TlsError):
+    """A certificate authority asks for patience."""
+
+    def __init__(self, message: str, hint: str | None = None, *, until: datetime | None = None) -> None:
+        super().__init__(message, hint)
+        self.until = until
+        """Not before then, by its word; None where it did not say."""
+
+
+class IssuerRefused(TlsError):
+    """A certificate authority does not want this account, name or order."""
 
 
 class DatabaseError(Error):

@@ -12,6 +12,7 @@ import fcntl
 import os
 import platform
 import select
+import signal
 import socket
 import struct
 from collections.abc import Callable, Iterator
@@ -32,6 +33,9 @@ _NUMBERS: Final = {
 
 WRITING: Final = ("write", "open", "sync", "rename", "mode", "directory", "truncate", "time")
 """All that can fail when something is written; taking away what failed must work, or nobody could clean up."""
+
+KILL: Final = 0
+"""Instead of an error."""
 
 _SECCOMP: Final = {"x86_64": 317, "aarch64": 277}
 _PR_SET_NO_NEW_PRIVS: Final = 38
@@ -66,6 +70,11 @@ def with_fault(work: Callable[[], str], number: int, error: int, kinds: tuple[st
             said += piece
     os.waitpid(pid, 0)
     return Outcome(met, said.decode())
+
+
+def with_kill(work: Callable[[], str], number: int, kinds: tuple[str, ...] = WRITING) -> Outcome:
+    """Run ``work`` in a child that is killed just before its ``number``-th system call (from 1) of these kinds."""
+    return with_fault(work, number, KILL, kinds)
 
 
 def every_fault(work: Callable[[], str], error: int, kinds: tuple[str, ...] = WRITING) -> Iterator[tuple[int, Outcome]]:
@@ -128,6 +137,9 @@ def _answer(listener: int, number: int, error: int, begin: Callable[[], object])
             count += 1
             fails = count == number
             met = met or fails
+            if fails and error == KILL:
+                os.kill(struct.unpack_from("I", asked, 8)[0], signal.SIGKILL)
+                return True
             reply = struct.pack("QqiI", struct.unpack_from("Q", asked)[0], 0, -error if fails else 0,
                                 0 if fails else _CONTINUE)  # fmt: skip
             fcntl.ioctl(listener, _ANSWER, bytearray(reply))

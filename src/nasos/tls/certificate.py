@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -31,18 +31,6 @@ Key: TypeAlias = ec.EllipticCurvePrivateKey
 
 RENEW_AT: Final = Fraction(2, 3)
 """Part of the lifetime after which a certificate is renewed."""
-
-
-class Issuer(Protocol):
-    """Who signs: request in, chain out (PEM, leaf first)."""
-
-    def issue(self, csr: bytes, *, now: datetime) -> bytes:
-        """Sign the request.
-
-        Raises:
-            TlsError: The request is malformed or asks for more than this issuer may sign.
-        """
-        ...
 
 
 def new_key() -> Key:

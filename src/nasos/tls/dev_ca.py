@@ -34,6 +34,7 @@ from nasos.tls.certificate import (
     parse_request,
     renew_after,
 )
+from nasos.tls.issuer import Advice
 from nasos.tls.leaf import Leaf, ensure_leaf
 from nasos.tls.signing import Permitted
 
@@ -89,6 +90,10 @@ class DevCa:
             if not names.covers(permitted, host):
                 raise TlsError(f"the development CA may not sign {host}", "add it to hosts under [tls] in nasos.toml")
         return signing.sign(self.certificate, self.key, request, now).public_bytes(Encoding.PEM)
+
+    def advice(self, chain: bytes, *, now: datetime) -> Advice | None:
+        """None: this CA is always there, and has no load to spread."""
+        return None
 
 
 def read_ca(path: Path) -> x509.Certificate | None:

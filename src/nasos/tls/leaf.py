@@ -26,7 +26,6 @@ from nasos.errors import FileRefused, TlsError
 from nasos.files import atomic_write, locked_directory, read_private
 from nasos.tls import names
 from nasos.tls.certificate import (
-    Issuer,
     Key,
     belongs,
     key_pem,
@@ -38,6 +37,7 @@ from nasos.tls.certificate import (
     request,
     verify,
 )
+from nasos.tls.issuer import Issuer
 
 
 class RootedIssuer(Issuer, Protocol):
