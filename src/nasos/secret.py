@@ -29,6 +29,7 @@ _SHAPES: Final = re.compile(
     r"\b(?:hv[sbr]|s|b|r)\.[A-Za-z0-9_-]{24,}"
     r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"  # also when cut off
+    r"|\bnasosr?_[0-9A-Za-z]{49}\b"  # the gateway's own
     r"|(?<=[?&]token=)[^&\s\"']+"
     r"|(?<!\d)\d{8,10}:AA[A-Za-z0-9_-]{33}"  # Telegram, also as /bot<token>/ in a URL
 )
