@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from xdist.remote import Producer
 
 import lanes
 
@@ -19,12 +20,15 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort the tests, and tell the workers which belong together."""
+    """The longest first."""
     items.sort(key=lanes.place)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(lanes.group(item)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> lanes.Lanes:
+    """What belongs together stays together."""
+    return lanes.Lanes(config, log)
 
 
 @pytest.hookimpl(trylast=True)  # the reporter registers itself in this hook

@@ -7,10 +7,12 @@ the end.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 HERE: Final = Path(__file__).parent
 WALK: Final = ("test_walk", "test_docs", "test_page", "test_bad_days", "test_side_by_side",
@@ -18,26 +20,31 @@ WALK: Final = ("test_walk", "test_docs", "test_page", "test_bad_days", "test_sid
 LONGEST_FIRST: Final = ("e2e", "integration", "crash", "property", "contract", "unit")
 
 
-def group(item: pytest.Item) -> str:
+def group(nodeid: str) -> str:
     """The name of what has to stay on one worker: a walk, or a file."""
-    path = item.path.relative_to(HERE)
-    callspec = getattr(item, "callspec", None)
-    walker = callspec.params.get("stack") if callspec and path.parts[0] == "e2e" else None
-    return f"walk as {walker}" if walker else str(path)
+    path, _, test = nodeid.partition("::")
+    walker = re.search(r"\[(root|ordinary)\b", test) if path.startswith("tests/e2e/") else None
+    return f"walk as {walker[1]}" if walker else path
 
 
 def place(item: pytest.Item) -> tuple[int, bool, str, int]:
     """Where it stands among the others; what compares equal stays as it was."""
     kind, name = item.path.relative_to(HERE).parts[0], item.path.stem
-    walk = group(item)
-    step = WALK.index(name) if name in WALK else len(WALK)
+    walk = group(item.nodeid)
     alone = not walk.startswith("walk")
     return (
         LONGEST_FIRST.index(kind) if kind in LONGEST_FIRST else len(LONGEST_FIRST),
         alone,
         "" if alone else walk,
-        0 if alone else step,
+        WALK.index(name) if name in WALK and not alone else len(WALK),
     )
+
+
+class Lanes(LoadScopeScheduling):  # type: ignore[misc]  # its library is untyped
+    """Hands out whole groups in the order in which they stand."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group(nodeid)
 
 
 class FailuresAtOnce:
