@@ -28,7 +28,7 @@ def test_up_refuses_what_others_can_read(stack: Walk, name: str) -> None:
         subprocess.run(["/bin/sh", "-ec", done.stderr.split("hint: ")[1].splitlines()[0]], check=True)
     finally:
         path.chmod(0o600)
-    stack.until(stack.healthy, 330)  # a look of the rotator that met a test before is done again within five minutes
+    stack.until(stack.healthy, 120)  # a look of the rotator that met the wrong mode is done again after 30 s
 
 
 def test_a_readable_unseal_key_is_refused(stack: Walk) -> None:

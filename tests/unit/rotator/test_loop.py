@@ -18,6 +18,7 @@ from nasos.errors import ProgramFailed
 from nasos.settings import load
 from nasos.stack import clock
 from nasos.stack.rotator import state
+from nasos.stack.rotator.__main__ import soon
 from nasos.stack.rotator.duties import Duties
 from nasos.stack.rotator.report import proven
 from nasos.stack.rotator.state import ASK_AGAIN, State, has_to_ask
@@ -38,6 +39,42 @@ def test_it_looks_again_and_again(tmp_path: Path) -> None:
         until(lambda: (tmp_path / "looks").exists() and len((tmp_path / "looks").read_text().split()) >= 3)
         loop.terminate()
         assert loop.wait(60) == 0
+
+
+@pytest.mark.parametrize(("seconds", "pauses"), [("300", ["30", "300", "30"]), ("20", ["20", "20", "20"])])
+def test_after_a_look_that_failed_it_waits_less(tmp_path: Path, seconds: str, pauses: list[str]) -> None:
+    """30 seconds, or what it waits anyway; killed counts as failed, and one good look ends it."""
+    (tmp_path / "sleep").write_text(
+        f'#!/bin/sh\necho "$1" >> {tmp_path}/pauses\n[ -e {tmp_path}/last ] && exec /bin/sleep 600\n'
+    )
+    (tmp_path / "sleep").chmod(0o755)
+    looks = "[ -e b ] && touch last && kill -9 $$; [ -e a ] && touch b && exit 0; touch a; exit 75"
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    with subprocess.Popen(looking(tmp_path, seconds, looks), env=os.environ | path) as loop:
+        until(lambda: (tmp_path / "pauses").exists() and len((tmp_path / "pauses").read_text().split()) == len(pauses))
+        loop.terminate()
+        assert loop.wait(60) == 0
+    assert (tmp_path / "pauses").read_text().split() == pauses
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "again"),
+    [
+        (None, CALM, False),
+        (CALM, CALM, False),
+        (None, State(looked=NOW, error="vault is sealed"), True),
+        (CALM, structs.replace(CALM, error="vault is sealed"), True),
+        (structs.replace(CALM, error="vault is sealed"), structs.replace(CALM, error="vault is sealed"), True),
+        (CALM, structs.replace(CALM, asked=NOW + ASK_AGAIN, error="one target is away"), True),
+        (structs.replace(CALM, error="x"), structs.replace(CALM, asked=NOW + ASK_AGAIN, error="x"), False),
+        (structs.replace(CALM, error="x"), structs.replace(CALM, asked=NOW + ASK_AGAIN), False),
+    ],
+)
+def test_a_look_is_repeated_soon_until_vault_answers_and_once_for_a_target(
+    before: State | None, after: State, *, again: bool
+) -> None:
+    """Each try at a target is on record twice: a target that stays away is not tried every 30 seconds."""
+    assert soon(before, after) is again
 
 
 def test_told_to_end_it_finishes_the_look(tmp_path: Path) -> None:

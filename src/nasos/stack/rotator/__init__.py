@@ -1,6 +1,6 @@
 """The program that rotates by the timetable: a shell that waits, and every five minutes a process that looks and ends.
 
-``loop.sh``   waits, starts a look, ends with its supervisor; 0.2 MB where a waiting Python would hold 20
+``loop.sh``   waits (less after a look that failed), starts a look, ends with its supervisor; 0.2 MB where Python has 20
 ``__main__``  one look: confined, local as long as nothing is to be done, else everything by `rotation.due`
 ``duties``    what it is told by ``nasos up``
 ``state``     what it knows from the look before; whether this one has to ask Vault

@@ -1,10 +1,12 @@
 """One look, then the end: ``python -m nasos.stack.rotator DUTIES``, started by ``loop.sh``.
 
 Rules: it confines itself before it reads a credential, and dies with the loop that waits for it. What cannot be done
-now is said, kept for ``nasos status``, and tried again at the next look, five minutes later: a Vault that is away or
-sealed is asked no more often than that. ``/proc`` as a whole is given to it: whether the bot lives, and whether another
-rotator does, is read there. Where ``[rotation.secrets]`` names a program of the user's own there is no sandbox: nobody
-knows what that program needs.
+now is said and kept for ``nasos status``. A look that could not be taken at all ends with `AGAIN`, and the loop starts
+the next one after 30 s instead of five minutes: a Vault that is away or sealed is asked no more often than that, and
+is well again soon after it is back. A look that came to its end, but not with every secret, is repeated that soon
+once, and then in its turn: each try is on record. ``/proc`` as a whole is given to it: whether the bot lives, and
+whether another rotator does, is read there. Where ``[rotation.secrets]`` names a program of the user's own there is no
+sandbox: nobody knows what that program needs.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ from nasos.stack.rotator.duties import Duties
 from nasos.vault.bootstrap import Files
 
 ACTOR = "rotator"
+AGAIN = os.EX_TEMPFAIL
+"""Exit code of a look that is to be repeated soon."""
 
 
 def confinement(stack: Stack) -> Confinement:
@@ -58,8 +62,8 @@ def confined(stack: Stack) -> int:
     return enter(confinement(stack))
 
 
-def main(duties: Duties) -> None:
-    """Look, and do what is to be done."""
+def main(duties: Duties) -> int:
+    """Look, and do what is to be done; the exit code says when to look again."""
     seal_memory()
     end_with_parent(os.getppid())
     stack = Stack.existing(duties.settings())
@@ -72,6 +76,15 @@ def main(duties: Duties) -> None:
     looked = datetime.now(UTC)
     moment = clock.read(looked, clock.boot())
     state.write(directory, structs.replace(after, looked=looked, moment=moment, confined=abi, duties=duties.digest))
+    return AGAIN if soon(before, after) else os.EX_OK
+
+
+def soon(before: state.State | None, after: state.State) -> bool:
+    """Whether the next look is to be in 30 s: this one was none, or it is the first one with an error."""
+    if not after.error:
+        return False
+    was_none = before is not None and after.asked == before.asked  # nobody was asked
+    return was_none or before is None or not before.error
 
 
 def _left_open(stack: Stack, now: datetime) -> bool:
@@ -120,6 +133,6 @@ def _say(text: str) -> None:
 
 if __name__ == "__main__":
     try:
-        main(Duties.decode(sys.argv[1]))
+        sys.exit(main(Duties.decode(sys.argv[1])))
     except Error as error:
         sys.exit(f"nasos: error: {error.message}")
