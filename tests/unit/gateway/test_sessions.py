@@ -158,6 +158,26 @@ def test_of_many_clients_at_once_one_wins_and_then_nobody(sessions: Sessions) ->
     assert not sessions.active(opened.sid, LATER)
 
 
+def test_of_two_gateways_on_one_file_one_wins(tmp_path: Path) -> None:
+    """Should two processes ever serve one file: one renewal, one living token, and nobody is thrown out."""
+    both = [Sessions.open(tmp_path / "s.db") for _ in range(2)]
+    opened = start(both[0])
+
+    def renew(number: int) -> Opened | None:
+        try:
+            return both[number % 2].renew(opened.refresh, PHONE, LATER)
+        except SessionRefused as refused:
+            assert not refused.reused
+            return None
+
+    with ThreadPoolExecutor(8) as tabs:
+        answers = [answer for answer in tabs.map(renew, range(32)) if answer]
+    assert len({answer.refresh.reveal() for answer in answers}) == 1
+    assert both[1].renew(answers[0].refresh, PHONE, LATER + timedelta(seconds=1)).sid == opened.sid
+    for each in both:
+        each.close()
+
+
 def test_it_ends_without_use_and_altogether(sessions: Sessions) -> None:
     """A day without a renewal; two weeks whatever it does."""
     opened = start(sessions)
