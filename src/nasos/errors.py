@@ -43,6 +43,13 @@ the border where it enters. The exit code travels with the error (0 clean, 1 fin
     │   ├── ExchangeBusy            asks for patience, or is closed
     │   ├── ClockOff                this machine's clock and the exchange's differ
     │   └── NotAsked                nobody has taught us how to ask it
+    ├── CloudflareError         3   Cloudflare's API
+    │   ├── CloudflareUnreachable   no answer, or none that can be understood
+    │   ├── CloudflareBusy          asks for patience, or is failing
+    │   ├── ApiTokenRefused         the token is wrong, ended or malformed
+    │   ├── PermissionMissing       names the permission that the token lacks
+    │   ├── CloudflareRefused       anything else it says no to, by its codes
+    │   └── ChangeUnknown           a change whose answer was lost
     ├── GatewayError            3
     │   ├── TokenRefused            an access token or API token; the message is for the log, not for the client
     │   └── SessionRefused          a refresh token; the same
@@ -243,6 +250,36 @@ class ClockOff(ExchangeError):
 
 class NotAsked(ExchangeError):
     """Keys of this exchange, or of this kind, cannot be asked about."""
+
+
+class CloudflareError(Error):
+    """Base of all trouble with Cloudflare's API."""
+
+
+class CloudflareUnreachable(CloudflareError):
+    """No answer, or none that can be understood."""
+
+
+class CloudflareBusy(CloudflareError):
+    """It asks for patience, or fails for a while."""
+
+
+class ApiTokenRefused(CloudflareError):
+    """The API token is wrong, ended or malformed."""
+
+
+class PermissionMissing(CloudflareError):
+    """The token lacks a permission."""
+
+
+class CloudflareRefused(CloudflareError):
+    """A request that Cloudflare says no to, for a reason of its own."""
+
+    codes: tuple[int, ...] = ()
+
+
+class ChangeUnknown(CloudflareError):
+    """A change whose answer was lost: it may or may not have been made."""
 
 
 class GatewayError(Error):

@@ -85,7 +85,7 @@ def test_messages_are_lower_case_without_a_full_stop() -> None:
         (place, text)
         for place, text in texts
         if text.rstrip().endswith((".", "!"))
-        or (text[0].isupper() and not re.match(r"[A-Z0-9_]{2,}|[A-Z]\w*[A-Z]|PostgreSQL|RoleID", text))
+        or (text[0].isupper() and not re.match(r"[A-Z0-9_]{2,}|[A-Z]\w*[A-Z]|PostgreSQL|RoleID|Cloudflare", text))
     ]
     assert wrong == []
 

@@ -1,0 +1,14 @@
+"""Cloudflare: DNS records by container labels, as plans that touch only what we own.
+
+============  =======================================================================
+``governor``  when the next request may go out (pure)
+``answers``   what Cloudflare answers, typed
+``refusal``   its no, as one of our errors
+``wire``      one request to its API, on httpx
+``client``    questions and changes: patience, repetition, lost answers
+============  =======================================================================
+
+httpx and PyYAML are the extra ``cloudflare``; nothing here is imported before a command of this package runs. The
+official SDK is the oracle in the tests: it weighs 57 MB, repeats a POST whose answer was lost, and ignores a
+``Retry-After`` of more than a minute (measured, 5.9.0).
+"""
