@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 import signal
 from collections.abc import Callable, Iterator
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.process import BaseProcess
 
 import pytest
 
 from fixtures import bootstrap_child
 from fixtures.bootstrap_child import REFUSED
+from fixtures.forking import forked
 from fixtures.vault import BOTS, Server
 from nasos.errors import BootstrapRefused, CredentialRejected, PermissionDenied, VaultError
 from nasos.secret import Secret
@@ -22,9 +22,6 @@ from nasos.vault.desired import MARKER
 from nasos.vault.retry import PATIENT
 from nasos.vault.roles import roles
 
-# Forked from a process that has everything imported already, so that fifty kills take seconds.
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["fixtures.bootstrap_child"])
 NewServer = Callable[..., Server]
 
 
@@ -32,11 +29,9 @@ class Begun(Exception):
     """The server was begun again; the test goes on from there."""
 
 
-def started(server: Server, mode: str, count: int) -> ForkServerProcess:
+def started(server: Server, mode: str, count: int) -> BaseProcess:
     """A bootstrap in a process of its own."""
-    child = PROCESSES.Process(target=bootstrap_child.main, args=(server.home, server.port, mode, count))
-    child.start()
-    return child
+    return forked(bootstrap_child.main, server.home, server.port, mode, count)
 
 
 def run(server: Server, mode: str, count: int) -> int:

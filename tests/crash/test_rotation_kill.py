@@ -5,7 +5,6 @@ The checker uses only what a consumer would read, with a client of its own.
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 import secrets
 import signal
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from fixtures.forking import forked
 from fixtures.postgres import PostgresUnderTest
 from fixtures.rotation_child import FAILED, Place, main
 from fixtures.vault import VaultUnderTest
@@ -22,8 +22,6 @@ from nasos.errors import SecretNotFound
 from nasos.rotation.journal import Journal
 from nasos.secret import Secret
 
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["fixtures.rotation_child"])
 MOMENTS = 130
 """About as many contacts as a rotation has; a kill that comes too late is not counted."""
 
@@ -50,8 +48,7 @@ def place(vault: VaultUnderTest, postgres: PostgresUnderTest) -> Place:
 
 def run(place: Place, work: str, moment: int) -> int:
     """Exit code of a rotator, or minus the signal that ended it."""
-    child = PROCESSES.Process(target=main, args=(place, work, moment))
-    child.start()
+    child = forked(main, place, work, moment)
     child.join(60)
     code = child.exitcode
     assert code in {0, FAILED, -signal.SIGKILL}

@@ -93,6 +93,18 @@ class Engine:
         with lease.hold(self.store, self.wait) as held:
             return [self._hands(held, opened.entry.unit).finish(opened) for opened in Journal(self.store).open()]
 
+    def settle(self, name: str) -> Result | None:
+        """Finish what was left open of one unit; None when nothing was.
+
+        Raises:
+            UsageError: There is no such unit.
+            Error: It cannot be finished now.
+        """
+        self._unit(name)
+        with lease.hold(self.store, self.wait) as held:
+            unfinished = Journal(self.store).read(name)
+            return self._hands(held, name).finish(unfinished) if unfinished else None
+
     def examine(self, name: str, *, mend: bool) -> list[Diagnosis]:
         """Use what is stored and try what was before; ``mend`` finishes what was left open and sets drift right.
 

@@ -86,9 +86,12 @@ class Replacement:
         """
         from nasos.exchange.judgement import Terms
 
+        left = self._settled()
         before = self._current()
         fields = self._fields(before)
         key = key_of(fields)
+        if same(fields, before) and left == EXIT_CLEAN:  # it was pasted before, and its replacement was cut off
+            return self._farewell()
         if same(fields, before):
             raise UsageError(f"the key {key.ending} is the one that is in use", "make a new one at the exchange first")
         terms = Terms(
@@ -107,6 +110,7 @@ class Replacement:
         """Ask the exchange about every old key; return the exit code."""
         from nasos.stack.rotation.old_keys import Fate, bury, old_keys
 
+        self._settled()  # a replacement that is open may still need its old key's version
         code, found = EXIT_CLEAN, old_keys(self.at.engine.store, self.name)
         outcomes = {Fate.DEAD: Outcome.OK, Fate.ALIVE: Outcome.FAILED, Fate.UNTOLD: Outcome.UNKNOWN}
         codes = {Fate.DEAD: EXIT_CLEAN, Fate.ALIVE: EXIT_FINDINGS, Fate.UNTOLD: EXIT_FAILED}
@@ -121,6 +125,11 @@ class Replacement:
         if not found:
             output.say(f"✓ {self.name}: no old key is left")
         return code
+
+    def _settled(self) -> int | None:
+        """Finish a replacement that was cut off; how it ended, None when there was none."""
+        result = self.at.engine.settle(self.name)
+        return None if result is None else ended(result)
 
     def _current(self) -> Mapping[str, Secret]:
         try:
