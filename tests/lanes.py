@@ -23,7 +23,7 @@ LONGEST_FIRST: Final = ("e2e", "integration", "crash", "property", "contract", "
 def group(nodeid: str) -> str:
     """The name of what has to stay on one worker: a walk, or a file."""
     path, _, test = nodeid.partition("::")
-    walker = re.search(r"\[(root|ordinary)\b", test) if path.startswith("tests/e2e/") else None
+    walker = re.search(r"[\[-](root|ordinary)[\]-]", test) if path.startswith("tests/e2e/") else None
     return f"walk as {walker[1]}" if walker else path
 
 
