@@ -1,4 +1,4 @@
-"""How checks speak to the edge: to its address, under its name, verified strictly against the CA that we hold."""
+"""How checks speak to the edge: to its address, under its name, verified strictly against whoever must have signed."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def get(target: Target, path: str, headers: Mapping[str, str] | None = None) -> 
     """One verified GET of the edge under its first name."""
     host = target.hosts[0]
     shown = f"[{host}]" if ":" in host else host
-    with connected(edge_address(target), host, context(target.ca_file)) as secured:
+    with connected(edge_address(target), host, context(target.edge_ca_file)) as secured:
         connection = http.client.HTTPConnection(shown)
         connection.sock = secured
         connection.request("GET", path, headers=dict(headers or {}))

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from nasos.rotation.inventory import Row
-from nasos.settings import BotSettings, CloudflareSettings, RotationSettings, VaultConnection
+from nasos.settings import BotSettings, CloudflareSettings, RotationSettings, TlsSettings, VaultConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,7 @@ class Target:
     """Names under which the edge is reached."""
     bot: BotSettings
     cloudflare: CloudflareSettings
+    tls: TlsSettings = field(default_factory=TlsSettings)
     rotation: RotationSettings = field(default_factory=RotationSettings)
     processes: tuple[Process, ...] = ()
     """The stack's own programs that run, with all their children."""
@@ -108,3 +109,10 @@ class Target:
     def ca_file(self) -> Path:
         """The development CA."""
         return self.home / "tls" / "ca.pem"
+
+    @property
+    def edge_ca_file(self) -> Path:
+        """Who must have signed the edge's certificate."""
+        from nasos.tls.trust import edge_trust
+
+        return edge_trust(self.home / "tls", self.tls)

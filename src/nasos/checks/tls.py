@@ -7,12 +7,17 @@ Rules: what a strict client would say counts, not what a file is called; who may
 from __future__ import annotations
 
 import ssl
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from msgspec import structs
 
 from nasos.checks.edge import connected, context, edge_address, get
 from nasos.checks.rule import Failed, Passed, Rule, Skipped, Verdict, rule
 from nasos.checks.target import Target
 from nasos.finding import Severity
+
+if TYPE_CHECKING:
+    from nasos.tls.standing import Standing
 
 SERVICES: Final = ("vault", "postgres", "bot", "edge")
 """Who has a certificate."""
@@ -68,20 +73,44 @@ def _leaf_rule(service: str) -> Rule:
 
 def _leaf(target: Target, service: str) -> Verdict:
     from nasos.tls.certificate import belongs, parse_certificate, parse_key
-    from nasos.tls.development import State, standings
+    from nasos.tls.standing import State
+    from nasos.tls.trust import edge_files
 
-    standing = next(
-        each for each in standings(target.ca_file.parent, target.hosts, now=target.now) if each.service == service
-    )
+    standing = next(each for each in _standings(target) if each.service == service)
     if standing.state in (State.BAD, State.MISSING):
-        return Failed(standing.reason)
+        return Failed(standing.reason, "./nasos tls renew" if standing.issuer == "acme" else "")
     directory = target.ca_file.parent
-    certificate = parse_certificate((directory / f"{service}.pem").read_bytes())
+    shown, path = directory / f"{service}.pem", directory / f"{service}.key"
+    if service == "edge":
+        shown, path = edge_files(directory, target.tls)
+    certificate = parse_certificate(shown.read_bytes())
     # Not read_private: who may read the key is another rule's business.
-    path = directory / f"{service}.key"
     if not path.exists() or not belongs(certificate, parse_key(path.read_bytes())):
         return Failed("the key is missing or belongs to another certificate")
     return Passed(f"for {', '.join(standing.hosts)} until {standing.not_after:%Y-%m-%d}")
+
+
+def _standings(target: Target) -> list[Standing]:
+    from nasos.tls.standing import standings
+
+    return standings(target.ca_file.parent, structs.replace(target.tls, hosts=target.hosts), now=target.now)
+
+
+@rule(
+    "tls.renewal",
+    title="Certificates are renewed in time",
+    severity=Severity.MEDIUM,
+    why="one that nobody renews any more is an outage with a date",
+    fix="./nasos tls renew",
+    needs=("tls.ca-present",),
+)
+def renewal(target: Target) -> Verdict:
+    """A twenty-fourth of the lifetime after it was due, something is wrong."""
+    late = [each for each in _standings(target) if each.late]
+    if late:
+        return Failed("; ".join(f"{each.service}: {each.reason} since {each.renew:%Y-%m-%d}" for each in late))
+    coming = min((each.renew for each in _standings(target) if each.renew), default=None)
+    return Passed(f"the next one on {coming:%Y-%m-%d}") if coming else Passed("none is late")
 
 
 @rule(
@@ -97,7 +126,7 @@ def edge_handshake(target: Target) -> Verdict:
     address, version = edge_address(target), ""
     for host in target.hosts:
         try:
-            with connected(address, host, context(target.ca_file)) as tls:
+            with connected(address, host, context(target.edge_ca_file)) as tls:
                 version = tls.version() or ""
         except ssl.SSLCertVerificationError as error:
             return Failed(f"{host}: {error.verify_message.lower().rstrip('.')}", "./scripts/setup_ssl.sh")
@@ -128,4 +157,4 @@ def edge_headers(target: Target) -> Verdict:
     return Passed(f"{len(HEADERS)} headers on a page and on an error")
 
 
-RULES: Final = (ca_present, *(_leaf_rule(service) for service in SERVICES), edge_handshake, edge_headers)
+RULES: Final = (ca_present, *(_leaf_rule(service) for service in SERVICES), renewal, edge_handshake, edge_headers)

@@ -45,6 +45,7 @@ def target(settings: Settings) -> Target:
         memory_key=home.memory_key(settings, record) if record and settings.vault.seal == "static" else None,
         listen=settings.stack.listen,
         hosts=settings.tls.hosts,
+        tls=settings.tls,
         bot=settings.bot,
         rotation=settings.rotation,
         cloudflare=settings.cloudflare,

@@ -7,6 +7,12 @@ from nasos.stack.embedded import Stack
 from nasos.stack.seal.keys import on_disk, wrapped
 
 
+def _trust(stack: Stack) -> str:
+    if stack.edge_ca_file == stack.ca_file:
+        return f"{stack.ca_file}   (import it in the browser, or accept its warning)"
+    return "nothing to do: the certificate is by a CA that browsers know, or that you named"
+
+
 def welcome(stack: Stack, seconds: float) -> str:
     """The closing text; holds commands that show secrets, never a secret."""
     bot = stack.settings.bot
@@ -17,7 +23,7 @@ def welcome(stack: Stack, seconds: float) -> str:
         f"The bot runs on {market}; all parts proven healthy after {seconds:.0f} s.",
         "",
         f"  open      {stack.address}   ({user_interface(stack.settings)})",
-        f"  trust     {stack.ca_file}   (import it in the browser, or accept its warning)",
+        f"  trust     {_trust(stack)}",
         f"  log in    user {bot.name}, password: ./nasos secret get bots/{bot.name}/api --field password --reveal",
         "",
         "  next      ./scripts/security_test.sh    what is wrong, and how to mend it",

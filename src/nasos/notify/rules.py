@@ -18,6 +18,7 @@ _URGENT: Final = {
     "bot.claim": "two bots may want the same database",
     "ledger.damaged": "the ledger was cut, or is another one",
     "program.failed": "a program does not start any more",
+    "tls.expiring": "a certificate nears its end and could not be renewed",
     "vault.stale-read": "Vault is away; a program goes on with an old secret",
     "vault.bootstrap": "Vault is not as it should be",
 }
@@ -40,8 +41,9 @@ _SPOKEN: Final = {
 }
 """Silent outcomes that a person wants to hear of all the same."""
 
-_QUIET: Final = ("alert.", "secret.", "rotation.old-key")
-"""Told where they happened: at the terminal of the person who typed the command."""
+_QUIET: Final = ("alert.", "secret.", "rotation.old-key", "tls.renew")
+"""Told where they happened, at the terminal of the person who typed the command; or, as `tls.renew`, tried again, and
+told by `tls.expiring` when that goes on."""
 
 
 class Recorded(Protocol):

@@ -18,6 +18,7 @@ from nasos.settings.dotenv import ENVIRONMENT_KEYS
 from nasos.settings.loading import CloudflareSettings, Settings, child_environment, child_identity, load
 from nasos.settings.toml import (
     DEFAULT_PORT,
+    AcmeSettings,
     BotSettings,
     Document,
     HousekeepingSettings,
@@ -33,6 +34,7 @@ from nasos.settings.toml import (
 __all__ = [
     "DEFAULT_PORT",
     "ENVIRONMENT_KEYS",
+    "AcmeSettings",
     "AppRole",
     "BotSettings",
     "CloudflareSettings",

@@ -46,11 +46,61 @@ class VaultSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     """Directory of the unseal key; must lie outside ``NASOS_HOME``."""
 
 
+class AcmeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[tls.acme]``: who signs the edge's certificate, and who puts the challenges into the DNS."""
+
+    directory: Annotated[str, msgspec.Meta(pattern=r"^https://[!-~]{1,500}\Z")] = (
+        "https://acme-v02.api.letsencrypt.org/directory"
+    )
+    """The CA's directory (RFC 8555 7.1.1)."""
+    agree_to_terms: bool = False
+    """Whether you agree to the CA's terms of service."""
+    contact: Annotated[str, msgspec.Meta(pattern=r"^[!-?A-~]{1,64}@[!-?A-~]{1,190}\Z")] | None = None
+    """Your mail address, for the CA."""
+    program: tuple[str, ...] = ()
+    """What writes the zone: absolute path and arguments; ``present`` or ``cleanup`` and the name are added."""
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 120.0
+    """Patience with one call of it."""
+    nameservers: tuple[str, ...] = ()
+    """Who is asked whether a challenge is in the DNS; default the zone's own servers."""
+    propagation_seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 300.0
+    """Patience with them."""
+    profile: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}\Z")] | None = None
+    """Which kind of certificate, where the CA has several."""
+    ca_file: str | None = None
+    """CA of the directory's own certificate; default the public ones."""
+    roots_file: str | None = None
+    """Roots that the edge's certificate must lead to; default the public ones."""
+    eab_kid: Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,200}\Z")] | None = None
+    """Identifier of an account at the CA's that ours is tied to."""
+    eab_key_file: str | None = None
+    """File (0600) with that account's key, as the CA hands it out."""
+
+    def __post_init__(self) -> None:
+        """What only makes sense together."""
+        if self.program and not self.program[0].startswith("/"):
+            raise ValueError("program is [absolute path, arguments]")
+        if (self.eab_kid is None) != (self.eab_key_file is None):
+            raise ValueError("eab_kid and eab_key_file go together")
+
+
 class TlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """``[tls]``: names on the edge certificate."""
+    """``[tls]``: the edge's certificate."""
 
     hosts: tuple[Host, ...] = ("localhost",)
     """DNS names and addresses under which the edge is reached."""
+    mode: Literal["dev", "acme"] = "dev"
+    """Who signs the edge's certificate: the development CA, or the CA of ``[tls.acme]``."""
+    acme: AcmeSettings = AcmeSettings()
+
+    def __post_init__(self) -> None:
+        """What ACME cannot do without."""
+        if self.mode == "acme":
+            if not self.acme.program:
+                raise ValueError('mode = "acme" needs program under [tls.acme]')
+            for host in self.hosts:
+                if host == "localhost" or ":" in host or host.rpartition(".")[2].isdecimal():
+                    raise ValueError(f'mode = "acme" is for DNS names, and hosts has {host}')
 
 
 class BotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from signal import SIGHUP
 
 from nasos.ledger import Ledger
 from nasos.settings import Settings
+from nasos.stack.edge import write_configuration
 from nasos.stack.home import Home
 from nasos.stack.supervisor import Supervisor
 from nasos.tls import SERVICES, Leaf, issue_all
@@ -27,6 +29,19 @@ def issue(home: Home, settings: Settings, *, now: datetime, force: bool = False)
         force=force,
         notify=[lambda program, leaf: _record(home, program, leaf), lambda program, _: _reload(home, program)],
     )
+
+
+def show_the_right_one(home: Home, settings: Settings) -> None:
+    """Have a running nginx show the certificate that the settings ask for, where that is another one than before.
+
+    Raises:
+        TlsError: nginx refuses it; the old one stays in use.
+    """
+    record = home.record()
+    if record is not None and (home.root / "nginx" / "nginx.conf").exists():
+        supervisor = Supervisor(home)
+        if write_configuration(home, settings, record.ports) and supervisor.running():
+            supervisor.signal("nginx", SIGHUP)
 
 
 def _record(home: Home, program: str, leaf: Leaf) -> None:

@@ -10,6 +10,7 @@ from nasos.stack.binaries import find
 from nasos.stack.home import Home
 from nasos.stack.ports import Ports
 from nasos.tls import edge_hosts, nginx
+from nasos.tls.trust import edge_files
 
 
 def user_interface(settings: Settings) -> str:
@@ -29,12 +30,13 @@ def write_configuration(home: Home, settings: Settings, ports: Ports) -> bool:
         TlsError: nginx refuses it; the old file stands.
     """
     directory, binary = home.root / "nginx", find("nginx")
+    certificate, key = edge_files(home.tls, settings.tls)
     config = nginx.EdgeConfig(
         listen=settings.stack.listen,
         port=ports.https,
         hosts=edge_hosts(settings.tls.hosts),
-        certificate=home.tls / "edge.pem",
-        key=home.tls / "edge.key",
+        certificate=certificate,
+        key=key,
         upstream_port=ports.bot,
         upstream_ca=home.tls / "ca.pem",
         directory=directory,

@@ -24,6 +24,7 @@ from nasos.stack.rotator.report import proven as looking
 from nasos.stack.supervisor import ProgramState, Supervisor
 from nasos.stack.users import Users
 from nasos.stack.watcher.report import proven as watching
+from nasos.tls.trust import edge_trust
 from nasos.vault import VaultClient
 
 
@@ -58,6 +59,11 @@ class Stack:
     def ca_file(self) -> Path:
         """The development CA."""
         return self.home.tls / "ca.pem"
+
+    @property
+    def edge_ca_file(self) -> Path:
+        """Who must have signed the edge's certificate."""
+        return edge_trust(self.home.tls, self.settings.tls)
 
     @property
     def address(self) -> str:
@@ -109,7 +115,7 @@ class Stack:
             "postgres": database,
             "bot": bot,
             "nginx": health.edge(
-                self.ports.https, self.settings.stack.listen, self.settings.tls.hosts[0], self.ca_file
+                self.ports.https, self.settings.stack.listen, self.settings.tls.hosts[0], self.edge_ca_file
             ),
         }
         known["housekeeping"] = lambda: proven(self.home.run("housekeeping"))

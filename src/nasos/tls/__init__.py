@@ -15,6 +15,8 @@
 ``renewal``         when to renew, when to try again, when to alert: rules without a clock or a file
 ``attempts``        what is remembered between two looks
 ``pairs``           certificate and key swapped as one, and back
+``trust``           by what clients verify the edge
+``standing``        how each certificate stands
 ``profile``         Mozilla's TLS profile, as data with its provenance
 ``nginx``           the edge's configuration: from one template, for the nginx at hand, checked before use
 ==================  ==================================================================================
@@ -23,10 +25,11 @@
 from __future__ import annotations
 
 from nasos.tls.dev_ca import DevCa
-from nasos.tls.development import SERVICES, Standing, State, edge_hosts, issue_all, standings
+from nasos.tls.development import SERVICES, edge_hosts, issue_all
 from nasos.tls.issuer import Issuer
 from nasos.tls.leaf import Leaf, ensure_leaf
 from nasos.tls.nginx import EdgeConfig, NginxBuild
+from nasos.tls.standing import Standing, State, standings
 
 __all__ = [
     "SERVICES",

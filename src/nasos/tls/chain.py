@@ -48,6 +48,18 @@ class Chain:
             raise TlsError("not a chain of certificates in PEM form") from None
         return cls(leaf, tuple(intermediates))
 
+    @property
+    def public_key(self) -> ec.EllipticCurvePublicKey:
+        """The leaf's.
+
+        Raises:
+            TlsError: It is of a kind that we never ask for.
+        """
+        key = self.leaf.public_key()
+        if not isinstance(key, ec.EllipticCurvePublicKey):
+            raise TlsError("the certificate is not for an elliptic curve key")
+        return key
+
 
 def judge(
     chain: Chain,

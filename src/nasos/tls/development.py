@@ -6,21 +6,15 @@ under the configured hosts as well. A running service is told only after its pai
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from operator import itemgetter
 from pathlib import Path
 from signal import SIGHUP, Signals
 from typing import Final, TypeAlias
 
-from cryptography import x509
-
-from nasos.errors import TlsError
 from nasos.tls import names
-from nasos.tls.certificate import names_of, parse_certificate, renew_after, verify
-from nasos.tls.dev_ca import DevCa, read_ca
+from nasos.tls.dev_ca import DevCa
 from nasos.tls.leaf import Leaf, ensure_leaf
 
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
@@ -93,63 +87,3 @@ def issue_all(  # noqa: PLR0913  one keyword per thing that the caller decides
             for tell in notify:
                 tell(service.program, leaf)
     return leaves
-
-
-class State(enum.StrEnum):
-    """How a certificate stands."""
-
-    GOOD = "good"
-    DUE = "due"
-    """Good, and past two thirds of its life: the next ``up`` or ``tls setup`` renews it."""
-    BAD = "bad"
-    MISSING = "missing"
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """One certificate as ``nasos tls status`` shows it; nothing private is read for it."""
-
-    service: str
-    state: State
-    reason: str
-    """Why it is not good; empty when it is."""
-    hosts: tuple[str, ...]
-    not_after: datetime | None
-
-
-def standings(directory: Path, configured: Sequence[str], *, now: datetime) -> list[Standing]:
-    """How the certificate of each service stands; changes nothing."""
-    return [_standing(directory, service.name, service_hosts(service.name, configured), now) for service in SERVICES]
-
-
-def _standing(directory: Path, service: str, hosts: Sequence[str], now: datetime) -> Standing:
-    try:
-        certificate = parse_certificate((directory / f"{service}.pem").read_bytes())
-        ca = read_ca(directory / "ca.pem")
-    except FileNotFoundError:
-        return Standing(service, State.MISSING, "no certificate", (), None)
-    except (OSError, TlsError) as error:
-        return Standing(service, State.BAD, f"cannot be read: {error}", (), None)
-    found, end = names_of(certificate), certificate.not_valid_after_utc
-    if ca is None:
-        return Standing(service, State.BAD, "the CA's certificate is missing or damaged", found, end)
-    if now >= end:
-        return Standing(service, State.BAD, "expired", found, end)
-    if now < max(certificate.not_valid_before_utc, ca.not_valid_before_utc):
-        return Standing(service, State.BAD, _too_early(certificate, ca), found, end)
-    try:
-        verify(certificate, ca, names.hosts(hosts), now)
-    except TlsError as error:
-        return Standing(service, State.BAD, error.message, found, end)
-    due = now >= renew_after(certificate)
-    return Standing(service, State.DUE if due else State.GOOD, "due for renewal" if due else "", found, end)
-
-
-def _too_early(certificate: x509.Certificate, ca: x509.Certificate) -> str:
-    which, first = max(
-        ("", certificate.not_valid_before_utc), ("the CA is ", ca.not_valid_before_utc), key=itemgetter(1)
-    )
-    return (
-        f"{which}not valid before {first:%Y-%m-%d %H:%M} UTC: "
-        "the clock was ahead when it was made, or is behind now; look at it first"
-    )

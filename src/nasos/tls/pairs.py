@@ -188,8 +188,9 @@ def _go_back(pairs: Pairs, front: Front) -> None:
     if proven == pairs.target("live"):  # it was proven once, and is damaged now: nothing better is here
         return
     pairs.point("live", proven)
-    front.check()
-    front.reload()
+    with contextlib.suppress(TlsError):  # something else is wrong with it, too: it goes on with what it has read before
+        front.check()
+        front.reload()
 
 
 def install(pairs: Pairs, front: Front, chain: bytes, key: Key) -> bool:

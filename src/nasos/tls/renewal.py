@@ -20,6 +20,8 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Final
 
+from cryptography import x509
+
 from nasos.tls.issuer import Advice
 
 DUE_AT: Final = Fraction(2, 3)
@@ -28,6 +30,8 @@ JITTER: Final = Fraction(1, 24)
 """Up to this part of the lifetime earlier: not everybody's certificate at the same hour."""
 EMERGENCY: Final = Fraction(1, 20)
 """Part that is left; certmagic's."""
+LATE: Final = Fraction(1, 24)
+"""Part after which a renewal that is due should have been made: 6 h of 6 days, almost 4 days of 90."""
 ALERTS: Final = (Fraction(1, 3), Fraction(1, 6), EMERGENCY)
 """Parts that are left."""
 
@@ -48,6 +52,12 @@ class Life:
     end: datetime
     seed: str
     """What tells it from others: its serial number."""
+
+    @classmethod
+    def of(cls, certificate: x509.Certificate) -> Life:
+        """Of this certificate."""
+        begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        return cls(begin, end, f"{certificate.serial_number:x}")
 
     @property
     def length(self) -> timedelta:

@@ -24,6 +24,7 @@ MAY_PRINT = {
     "stack/demo_exchange/__main__.py": "a program of its own that supervisord starts",
     "stack/verified.py": "becomes the program that it verified, or says why not",
     "stack/rotator/__main__.py": "a program of its own that supervisord starts",
+    "stack/rotator/certificates.py": "a program of its own that the rotator starts",
     "stack/housekeeping/__main__.py": "a program of its own that supervisord starts",
 }
 # path -> why it may look at os.environ although it is not settings/loading.py

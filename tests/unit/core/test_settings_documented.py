@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from nasos.settings import DEFAULT_PORT, ENVIRONMENT_KEYS, Document, OwnSecret, parse_document
+from nasos.settings import DEFAULT_PORT, ENVIRONMENT_KEYS, AcmeSettings, Document, OwnSecret, parse_document
 
 PAGE = (Path(__file__).parents[3] / "docs" / "settings.md").read_text()
 EXAMPLE = PAGE.split("```toml\n")[1].split("```")[0]
@@ -22,6 +22,8 @@ def test_every_key_of_nasos_toml_is_documented_and_no_other() -> None:
     """The example holds exactly the tables and keys that are read."""
     documented = {table: list(content) for table, content in tomllib.loads(EXAMPLE).items()}
     assert documented == {field.name: list(field.type.__struct_fields__) for field in msgspec.structs.fields(Document)}
+    acme = tomllib.loads(EXAMPLE)["tls"]["acme"]
+    assert list(acme) == list(AcmeSettings.__struct_fields__)
 
 
 def test_the_documented_values_are_the_defaults(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from nasos.settings import TlsSettings
 from nasos.tls import State, edge_hosts, issue_all, standings
 
 NOW = datetime(2027, 1, 15, 12, tzinfo=UTC)
@@ -34,7 +35,7 @@ def test_who_must_be_told_is_told_once(tmp_path: Path) -> None:
 
 
 def _states(directory: Path, hosts: list[str], now: datetime) -> set[State]:
-    return {standing.state for standing in standings(directory, hosts, now=now)}
+    return {standing.state for standing in standings(directory, TlsSettings(hosts=tuple(hosts)), now=now)}
 
 
 def test_standing_is_told_as_it_is(tmp_path: Path) -> None:
@@ -50,7 +51,7 @@ def test_standing_is_told_as_it_is(tmp_path: Path) -> None:
 def test_made_while_the_clock_was_ahead_is_not_valid_yet_and_mended(tmp_path: Path) -> None:
     """More than an hour ahead: bad, from when it holds, and where to look; issued again with the right clock, good."""
     issue_all(tmp_path, ["localhost"], now=NOW + timedelta(hours=3))
-    for standing in standings(tmp_path, ["localhost"], now=NOW):
+    for standing in standings(tmp_path, TlsSettings(), now=NOW):
         assert standing.state is State.BAD
         assert "not valid before 2027-01-15 14:00 UTC" in standing.reason
         assert "clock was ahead" in standing.reason
@@ -62,7 +63,7 @@ def test_wrong_standing_has_a_reason(tmp_path: Path) -> None:
     """A wanted name that is not on the certificate, a damaged file, a lost CA: bad, with the reason."""
     issue_all(tmp_path, ["localhost"], now=NOW)
     (tmp_path / "vault.pem").write_bytes(b"garbage")
-    found = {standing.service: standing for standing in standings(tmp_path, ["bot.lan"], now=NOW)}
+    found = {standing.service: standing for standing in standings(tmp_path, TlsSettings(hosts=("bot.lan",)), now=NOW)}
     assert found["vault"].state is State.BAD
     assert "bot.lan" in found["edge"].reason
     assert found["postgres"].state is State.GOOD

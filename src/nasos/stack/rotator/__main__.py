@@ -25,7 +25,7 @@ from nasos.ledger import named
 from nasos.rotation.history import OPEN, history
 from nasos.stack import clock
 from nasos.stack.embedded import Stack
-from nasos.stack.rotator import state
+from nasos.stack.rotator import certificates, state
 from nasos.stack.rotator.duties import Duties
 from nasos.vault.bootstrap import Files
 
@@ -67,6 +67,7 @@ def main(duties: Duties) -> int:
     seal_memory()
     end_with_parent(os.getppid())
     stack = Stack.existing(duties.settings())
+    certificates.look(stack, duties)
     abi = confined(stack)
     directory = stack.home.run("rotator")
     before, now = state.read(directory), datetime.now(UTC)

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from nasos.settings import BotSettings, RotationSettings, Settings, TlsSettings, VaultSettings, load
+from nasos.settings import BotSettings, RotationSettings, Settings, StackSettings, TlsSettings, VaultSettings, load
 
 SECONDS: Final = 300
 """From one look to the next."""
@@ -26,6 +26,7 @@ class Duties(msgspec.Struct, frozen=True, kw_only=True):
     key_dir: Path | None
     runtime_dir: Path | None
     session_dir: Path | None
+    stack: StackSettings
     vault: VaultSettings
     tls: TlsSettings
     bot: BotSettings
@@ -37,7 +38,7 @@ class Duties(msgspec.Struct, frozen=True, kw_only=True):
         return cls(
             home=settings.home, project=settings.project, key_dir=key_dir, runtime_dir=settings.runtime_dir,
             session_dir=settings.session_dir,
-            vault=settings.vault, tls=settings.tls, bot=settings.bot, rotation=settings.rotation,
+            stack=settings.stack, vault=settings.vault, tls=settings.tls, bot=settings.bot, rotation=settings.rotation,
         )  # fmt: skip
 
     def encode(self) -> str:
@@ -59,5 +60,5 @@ class Duties(msgspec.Struct, frozen=True, kw_only=True):
         return replace(
             load({}, files=False), home=self.home, project=self.project, key_dir=self.key_dir,
             runtime_dir=self.runtime_dir, session_dir=self.session_dir,
-            vault=self.vault, tls=self.tls, bot=self.bot, rotation=self.rotation,
+            stack=self.stack, vault=self.vault, tls=self.tls, bot=self.bot, rotation=self.rotation,
         )  # fmt: skip

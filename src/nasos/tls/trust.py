@@ -1,0 +1,51 @@
+"""By what clients verify the edge: the development CA, or the roots of whoever signs its certificate.
+
+Rules: as long as there is no certificate by ACME, the development one serves, and is verified as such. The public roots
+are those of the ``certifi`` package, which comes with the ACME library: the same for the CA's own server, for what it
+sends, and for the proof.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nasos.errors import TlsError
+from nasos.settings import TlsSettings
+from nasos.tls.pairs import Pairs
+
+EXTRA = 'uv pip install "nasos[acme]"'
+
+
+def edge_pairs(directory: Path, owner: int | None = None) -> Pairs:
+    """The edge's pairs below ``tls/``; ``owner`` runs nginx, where that has a user of its own."""
+    return Pairs(directory / "acme", owner, 0o700 if owner is None else 0o711)
+
+
+def edge_files(directory: Path, tls: TlsSettings) -> tuple[Path, Path]:
+    """Certificate and key that nginx shows."""
+    live = edge_pairs(directory).live
+    if tls.mode == "acme" and live.exists():
+        return live / "chain.pem", live / "key.pem"
+    return directory / "edge.pem", directory / "edge.key"
+
+
+def edge_trust(directory: Path, tls: TlsSettings) -> Path:
+    """The CA file by which a client verifies the edge."""
+    if tls.mode == "acme" and edge_pairs(directory).live.exists():
+        return public_roots(tls)
+    return directory / "ca.pem"
+
+
+def public_roots(tls: TlsSettings) -> Path:
+    """The roots that a certificate by ACME leads to.
+
+    Raises:
+        TlsError: What ACME needs is not installed.
+    """
+    if tls.acme.roots_file:
+        return Path(tls.acme.roots_file).expanduser()
+    try:
+        import certifi
+    except ModuleNotFoundError:
+        raise TlsError("what ACME needs is not installed", EXTRA) from None
+    return Path(certifi.where())
