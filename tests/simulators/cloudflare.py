@@ -113,6 +113,8 @@ class Cloudflare:
     faults: list[Fault] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     """``METHOD /path`` of every one that came."""
+    bodies: list[bytes] = field(default_factory=list)
+    """What the last ones brought."""
     between: Callable[[], None] | None = None
     """Called after every request: somebody else is at work, too."""
     ids: Iterator[int] = field(default_factory=itertools.count)
@@ -140,6 +142,7 @@ class Cloudflare:
         """Answer one request."""
         line = f"{method} {path}"
         self.requests.append(line)
+        self.bodies = [*self.bodies[-9:], body]
         fault = next((each for each in self.faults if re.fullmatch(each.pattern, line)), None)
         if fault:
             fault.times -= 1
@@ -327,7 +330,11 @@ def normal(kind: str, value: str, *, proxied: bool) -> str:
             address = wanted(value)
         except ValueError:
             raise Refusal(400, code, f"Content for {kind} record is invalid.") from None
-        if proxied and not ip_address(address).is_global and not str(address).startswith(("203.0.113.", "2001:db8:")):
+        if (
+            proxied
+            and not ip_address(address).is_global
+            and not str(address).startswith(("203.0.113.", "198.51.100.", "2001:db8:"))
+        ):
             raise Refusal(400, 9003, "Target is not allowed for a proxied record.")
         return str(address)
     if kind == "CNAME" and not re.fullmatch(r"[A-Za-z0-9_.-]+", value):

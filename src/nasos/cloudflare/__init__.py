@@ -5,7 +5,13 @@
 ``answers``   what Cloudflare answers, typed
 ``refusal``   its no, as one of our errors
 ``wire``      one request to its API, on httpx
+``names``     host names, and which zone one belongs to (pure)
+``ownership`` which records are ours (pure)
+``labels``    what containers ask for (pure)
+``plan``      wanted minus observed, in one zone (pure)
 ``client``    questions and changes: patience, repetition, lost answers
+``dns``       zones and records, read; a batch, sent
+``apply``     a plan carried out until the zone is as it should be
 ============  =======================================================================
 
 httpx and PyYAML are the extra ``cloudflare``; nothing here is imported before a command of this package runs. The

@@ -62,11 +62,21 @@ class Wire:
     def __init__(self, token: Secret, origin: str, seconds: float, clock: Callable[[], float]) -> None:
         self._seconds, self._clock = seconds, clock
         headers = {**_bearer(token), "User-Agent": f"nasos/{__version__}"}
-        self._http = httpx.Client(base_url=_allowed(origin), timeout=seconds, headers=headers)
+        self._origin, self._headers = _allowed(origin), headers
+        self._made: httpx.Client | None = None
 
     def close(self) -> None:
         """End the connections."""
-        self._http.close()
+        if self._made is not None:
+            self._made.close()
+            self._made = None
+
+    @property
+    def _http(self) -> httpx.Client:
+        # When first asked: loading the authorities' certificates takes 30 ms.
+        if self._made is None:
+            self._made = httpx.Client(base_url=self._origin, timeout=self._seconds, headers=self._headers)
+        return self._made
 
     def send(self, method: str, path: str, query: Mapping[str, str | int], body: object) -> Heard:
         """One request, once.
