@@ -15,6 +15,7 @@ import pytest
 from fixtures import rotators
 from fixtures.rotators import Target
 from nasos.errors import CandidateRejected, Error, LeaseLost
+from nasos.rotation.rotator import Rehearsing
 
 KINDS = ("simulated", "alternating", "single", "self", "admin", "command", "random", "bot fields", "signing")
 
@@ -145,6 +146,24 @@ def test_an_old_version_comes_back_with_the_same_proofs(target: Target) -> None:
     assert target.works(back)
     if target.holds:
         assert not target.works(second)
+
+
+def test_a_rehearsal_changes_nothing_for_anybody(target: Target) -> None:
+    """What is current works before and after, also to be rotated; what was made for it is gone."""
+    if not isinstance(target.rotator, Rehearsing):
+        return
+    before = dict(target.current)
+    for _ in range(2):
+        assert target.rotator.rehearse(target.current)
+        assert dict(target.current) == before
+        assert target.works(target.current)
+    candidate = target.rotator.create(target.current)
+    target.rotator.set(candidate, allowed)
+    assert target.works(candidate) or not target.holds
+    if isinstance(target.away, Rehearsing):
+        with pytest.raises(Error) as away:
+            target.away.rehearse(target.current)
+        assert not isinstance(away.value, CandidateRejected)
 
 
 def test_nobody_uses_what_nobody_logged_in_with(target: Target) -> None:

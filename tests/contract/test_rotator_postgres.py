@@ -12,7 +12,9 @@ from fixtures.rotators import Target, admin_target, postgres_target
 from nasos.database import Login, connect, set_password
 from nasos.errors import CandidateRejected, DatabaseError, RotationError
 from nasos.rotation import postgres as rotating
+from nasos.rotation.admin_roles import AdminRoles
 from nasos.rotation.postgres import AlternatingRoles, sessions
+from nasos.rotation.single_role import SingleRole
 from nasos.secret import Secret
 
 
@@ -185,6 +187,40 @@ def test_a_killed_rehearsals_role_is_cleared_by_the_next_one(postgres: PostgresU
         db.execute(f'CREATE ROLE "{real.rotator.database}_rehearsal" LOGIN')
     real.rotator.rehearse(real.current)
     assert f"{real.rotator.database}_rehearsal" not in roles_of(postgres, real.rotator.database)
+
+
+def test_the_rehearsal_of_a_single_role_names_what_is_missing(postgres: PostgresUnderTest) -> None:
+    """No right to change it, a role that cannot log in whatever its password, a stored password that is not its own."""
+    target, other, own = (postgres_target(postgres, kind) for kind in ("single", "single", "self"))
+    assert isinstance(target.rotator, SingleRole)
+    assert isinstance(own.rotator, SingleRole)
+    role, stranger = (each.current["username"].reveal() for each in (target, other))
+    weak = SingleRole(
+        postgres.server,
+        lambda: target.current,
+        role.removesuffix("_a"),
+        lambda: Login(stranger, other.current["password"], stranger.removesuffix("_a")),
+    )
+    with pytest.raises(CandidateRejected, match=f"{stranger} may not do that: .*permission denied"):
+        weak.rehearse(target.current)
+    with connect(postgres.server, postgres.admin) as db:
+        db.execute(f"ALTER ROLE {role} VALID UNTIL '2020-01-01'".encode())
+    with pytest.raises(CandidateRejected, match="its time is over"):
+        target.rotator.rehearse(target.current)
+    with pytest.raises(CandidateRejected, match="somebody changed it"):
+        own.rotator.rehearse({**own.current, "password": Secret.random()})
+    assert own.works(own.current)
+
+
+def test_the_rehearsal_of_an_administrator_leaves_no_superuser(postgres: PostgresUnderTest) -> None:
+    """The third one logs in, is dropped, and a killed rehearsal's is cleared by the next one."""
+    target = admin_target(postgres)
+    assert isinstance(target.rotator, AdminRoles)
+    name = target.rotator.name
+    with connect(postgres.server, postgres.admin) as db:
+        db.execute(f'CREATE ROLE "{name}_rehearsal" LOGIN'.encode())
+    assert target.rotator.rehearse(target.current) == f"{name}_rehearsal logs in and is a superuser"
+    assert roles_of(postgres, name) == [name]
 
 
 def test_an_administrator_is_not_ended_by_one_who_cannot_log_in(postgres: PostgresUnderTest) -> None:

@@ -95,7 +95,9 @@ def test_the_doctor_lets_the_administrator_in_again(bot: Walk) -> None:
 def test_a_rehearsal_says_that_the_database_login_can_rotate(bot: Walk) -> None:
     """And changes nothing."""
     before = bot.json("rotate", "list")
-    assert "can rotate" in bot.nasos("rotate", "rehearse", "bots/nasos/db").stdout
+    names = ("bots/nasos/db", "bots/nasos/jwt", "bots/nasos/password", "postgres/admin", "gateway/signing")
+    said = bot.nasos("rotate", "rehearse", *names).stdout
+    assert all(f"✓ {name} can rotate" in said for name in names)
     assert bot.json("rotate", "list") == before
 
 

@@ -22,7 +22,7 @@ from psycopg import sql
 from nasos.database import Endpoint, Login, can_login, connect, set_password
 from nasos.errors import CandidateRejected, RotationError
 from nasos.rotation.journal import Fields
-from nasos.rotation.postgres import is_login, locked, login_of, retire, sessions
+from nasos.rotation.postgres import is_login, locked, login_of, retire, sessions, thrown_away
 from nasos.rotation.rotator import Fence
 from nasos.secret import Secret
 
@@ -86,6 +86,17 @@ class AdminRoles:
     def accepts(self, fields: Fields, kept: Fields) -> bool | None:
         """See `Rotator.accepts`."""
         return is_login(fields) and can_login(self.server, login_of(fields, _DATABASE))
+
+    def rehearse(self, current: Fields) -> str:
+        """See `Rehearsing.rehearse`: a third superuser, made, used and dropped."""
+        candidate = {**current, "username": Secret(f"{self.name}_rehearsal"), "password": Secret.random()}
+        login = login_of(candidate, _DATABASE)
+
+        def superuser(db: psycopg.Connection) -> None:
+            db.execute(sql.SQL("CREATE ROLE {} NOLOGIN SUPERUSER").format(sql.Identifier(login.username)))
+
+        with thrown_away(self.server, self.current, self.name, login, superuser):
+            return self.test(candidate)
 
     def in_use(self, old: Fields) -> int:
         """See `Rotator.in_use`."""

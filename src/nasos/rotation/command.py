@@ -80,6 +80,20 @@ class Command:
         """See `Rotator.accepts`: its own test, which must change nothing."""
         return self._works(fields)
 
+    def rehearse(self, current: Fields) -> str:
+        """See `Rehearsing.rehearse`: ``create`` and ``test``, which change nothing by their contract."""
+        candidate = self.create(current)
+        if not self._works(current):
+            raise CandidateRejected(f"{self._label('test')} refuses what is stored")
+        if self._works(candidate):
+            raise CandidateRejected(
+                f"{self._label('test')} accepts what nobody has set: a rotation would prove nothing"
+            )
+        return (
+            f"{self.program[0]} makes a candidate, takes what is stored and refuses what was not set; "
+            "set and revoke cannot be tried without doing them"
+        )
+
     def in_use(self, old: Fields) -> int:
         """See `Rotator.in_use`: not told."""
         return 0

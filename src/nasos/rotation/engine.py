@@ -145,7 +145,7 @@ class Engine:
                     proofs.append(part.rotator.rehearse(current))
                 else:
                     part.rotator.create(current)
-                    proofs.append(f"{part.name}: a candidate can be made; nothing else can be tried beforehand")
+                    proofs.append(f"{part.name}: a candidate can be made; its rotator has no rehearsal for the rest")
         return proofs
 
     def _run(self, name: str, candidate: Candidate, order: Order, left: int) -> Result:

@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from nasos.errors import RotationError
+from nasos.errors import CandidateRejected, RotationError
 from nasos.rotation.journal import Fields
 from nasos.rotation.password import RandomFields
 from nasos.rotation.rotator import Fence
@@ -42,6 +42,21 @@ class BotFields(RandomFields):
         taken = self.tried(fields, asked)
         # Of what is current everything has to work; of what was replaced, nothing may.
         return None if taken is None else bool(taken) if kept else set(taken) == set(asked)
+
+    def rehearse(self, current: Fields) -> str:
+        """See `Rehearsing.rehearse`: the bot takes what is stored and, at this moment, refuses a candidate."""
+        candidate, names = self.create(current), ", ".join(self.fields)
+        self.test(candidate)
+        taken = self.tried(current, self.fields)
+        if taken is None:
+            return f"{names}: a new value can be made; the bot does not run, and reads it when it starts"
+        refused = [name for name in self.fields if name not in taken]
+        if refused:
+            raise CandidateRejected(f"the bot does not take the {', '.join(refused)} that is stored")
+        anything = self.tried(candidate, self.fields)
+        if anything:
+            raise CandidateRejected(f"the bot takes any {', '.join(anything)}: a rotation would prove nothing")
+        return f"the bot takes the {names} that is stored and no other; that it swaps them shows when it does"
 
     def revoke(self, old: Fields, kept: Fields, fence: Fence) -> str:
         """See `Rotator.revoke`: the consumers have confirmed, so what is left is the proof."""

@@ -43,6 +43,11 @@ class RandomFields:
         """See `Rotator.accepts`."""
         return None
 
+    def rehearse(self, current: Fields) -> str:
+        """See `Rehearsing.rehearse`: there is no target to try it on."""
+        self.test(self.create(current))
+        return f"{', '.join(self.fields)}: a new value can be made, and lives in Vault only: there is no more to try"
+
     def in_use(self, old: Fields) -> int:
         """See `Rotator.in_use`."""
         return 0

@@ -96,25 +96,14 @@ class AlternatingRoles:
 
     def rehearse(self, current: Fields) -> str:
         """See `Rehearsing.rehearse`: a third role, made, used and dropped; after a minute it cannot log in anyway."""
-        role = f"{self.database}_rehearsal"
-        candidate = {**current, "username": Secret(role), "password": Secret.random()}
-        try:
-            with locked(self.server, self.admin(), self.database) as db:
-                _dropped(db, role)  # a killed rehearsal's
-                self._allowed(db, self._login(candidate))
-            return self.test(candidate)
-        finally:
-            with locked(self.server, self.admin(), self.database) as db:
-                _dropped(db, role)
+        candidate = {**current, "username": Secret(f"{self.database}_rehearsal"), "password": Secret.random()}
+        login = self._login(candidate)
 
-    def _allowed(self, db: psycopg.Connection, login: Login) -> None:
-        until = (datetime.now(UTC) + REHEARSAL).isoformat()
-        try:
+        def member(db: psycopg.Connection) -> None:
             _member(db, login.username, f"{self.database}_owner")
-            set_password(db, login)
-            db.execute(sql.SQL("ALTER ROLE {} VALID UNTIL {}").format(sql.Identifier(login.username), until))
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise CandidateRejected(f"{self.admin().username} may not do that: {said(error)}") from None
+
+        with thrown_away(self.server, self.admin, self.database, login, member):
+            return self.test(candidate)
 
     def in_use(self, old: Fields) -> int:
         """See `Rotator.in_use`."""
@@ -166,6 +155,35 @@ def _member(db: psycopg.Connection, role: str, owner: str) -> None:
 def _dropped(db: psycopg.Connection, role: str) -> None:
     if db.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone():
         db.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+
+
+@contextmanager
+def thrown_away(
+    server: Endpoint,
+    admin: Callable[[], Login],
+    unit: str,
+    login: Login,
+    make: Callable[[psycopg.Connection], object],
+) -> Iterator[None]:
+    """A role that ``make`` makes, with this login, while the block lasts; left over, it cannot log in for long.
+
+    Raises:
+        CandidateRejected: The administrator may not make it.
+    """
+    until = (datetime.now(UTC) + REHEARSAL).isoformat()
+    try:
+        with locked(server, admin(), unit) as db:
+            _dropped(db, login.username)  # a killed rehearsal's
+            try:
+                make(db)
+                set_password(db, login)
+                db.execute(sql.SQL("ALTER ROLE {} VALID UNTIL {}").format(sql.Identifier(login.username), until))
+            except psycopg.errors.InsufficientPrivilege as error:
+                raise CandidateRejected(f"{admin().username} may not do that: {said(error)}") from None
+        yield
+    finally:
+        with locked(server, admin(), unit) as db:
+            _dropped(db, login.username)
 
 
 @contextmanager

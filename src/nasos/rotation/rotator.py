@@ -62,10 +62,12 @@ class Rotator(Protocol):
 
 @runtime_checkable
 class Rehearsing(Protocol):
-    """A rotator that can try itself out on something to throw away."""
+    """A rotator that can try itself out, on something to throw away or without a lasting change."""
 
     def rehearse(self, current: Fields) -> str:
-        """Create and test a candidate that is nobody's, and remove it; return what was proven.
+        """Try what can be tried of a rotation; return what was proven, and what could not be tried and why.
+
+        ``current`` works all the time, and what was made is gone afterwards.
 
         Raises:
             CandidateRejected: It would not work; names what is missing.

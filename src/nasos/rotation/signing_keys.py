@@ -14,7 +14,7 @@ from datetime import datetime
 from nasos.errors import CandidateRejected, CredentialRejected, RotationError
 from nasos.rotation.journal import Fields
 from nasos.rotation.rotator import Fence
-from nasos.rotation.signing import LEEWAY, LIFETIME, SPARE, Key, Ring, decoded, encoded, fresh, signed
+from nasos.rotation.signing import LEEWAY, LIFETIME, SPARE, Key, Ring, decoded, encoded, fresh, signed, verified
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,17 @@ class SigningKeys:
     def accepts(self, fields: Fields, kept: Fields) -> bool | None:
         """See `Rotator.accepts`: there is nobody to ask, the ring itself says it."""
         return None
+
+    def rehearse(self, current: Fields) -> str:
+        """See `Rehearsing.rehearse`: whoever remembers the set that is published now takes tokens of the next ring."""
+        candidate, now = self.create(current), self.now()
+        proof, turned = self.test(candidate), decoded(candidate)
+        published = {key["kid"]: key["x"] for key in decoded(current).jwks(now)["keys"]}
+        try:
+            verified(turned.sign({"sub": "test"}, now), published)
+        except CredentialRejected:
+            raise CandidateRejected(f"the key {turned.current.kid} was not published ahead") from None
+        return f"{proof}, and was published ahead"
 
     def in_use(self, old: Fields) -> int:
         """See `Rotator.in_use`: tokens are not counted."""

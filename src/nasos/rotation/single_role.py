@@ -14,16 +14,20 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 import psycopg
 
-from nasos.database import Endpoint, Login, can_login, set_password
+from nasos.database import Endpoint, Login, can_login, said, set_password
 from nasos.errors import CandidateRejected, RotationError
 from nasos.rotation.journal import Fields
 from nasos.rotation.postgres import is_login, locked, login_of
 from nasos.rotation.rotator import Fence
 from nasos.secret import Secret
+
+_ENDED: Final = "SELECT NOT rolcanlogin OR coalesce(rolvaliduntil < now(), false) FROM pg_roles WHERE rolname = %s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,37 @@ class SingleRole:
     def accepts(self, fields: Fields, kept: Fields) -> bool | None:
         """See `Rotator.accepts`."""
         return is_login(fields) and can_login(self.server, self._login(fields))
+
+    def rehearse(self, current: Fields) -> str:
+        """See `Rehearsing.rehearse`: the change, inside a transaction that is taken back; nobody sees it meanwhile."""
+        own, new = self._login(current), self._login(self.create(current))
+        works = can_login(self.server, own)
+        if self.admin is None and not works:
+            raise CandidateRejected(f"{own.username} cannot log in with its stored password: somebody changed it")
+        by = self.admin() if self.admin else own
+        with locked(self.server, by, own.username) as db, suppress(psycopg.Rollback), db.transaction() as change:
+            self._tried(db, new, by)
+            raise psycopg.Rollback(change)
+        if can_login(self.server, own) is not works:
+            raise RotationError(f"{own.username} was changed by somebody meanwhile", "nasos rotate doctor")
+        return (
+            f"{by.username} may give {own.username} another password, which was taken back; "
+            "whether that one logs in shows when it is changed: a role has one"
+        )
+
+    def _tried(self, db: psycopg.Connection, new: Login, by: Login) -> None:
+        try:
+            db.execute("SET LOCAL ROLE NONE")
+            set_password(db, new, allow=self.admin is not None)
+            ends = db.execute(_ENDED, (new.username,)).fetchone()
+        except psycopg.errors.InsufficientPrivilege as error:
+            raise CandidateRejected(f"{by.username} may not do that: {said(error)}") from None
+        except psycopg.OperationalError:
+            raise
+        except psycopg.Error as error:
+            raise CandidateRejected(f"PostgreSQL refused a new password for {new.username}: {said(error)}") from None
+        if not ends or ends[0]:
+            raise CandidateRejected(f"{new.username} cannot log in with any password: it may not, or its time is over")
 
     def in_use(self, old: Fields) -> int:
         """See `Rotator.in_use`: sessions do not tell by which password they were opened."""

@@ -127,7 +127,7 @@ def test_a_rehearsal_leaves_everything_as_it_was() -> None:
     world = World()
     before: Fields = world.current
     proofs = world.engine.rehearse(NAME)
-    assert "nothing else can be tried" in proofs[0]
+    assert "has no rehearsal for the rest" in proofs[0]
     assert dict(world.current) == dict(before)
     assert world.nothing_left()
 
