@@ -32,6 +32,7 @@ from nasos.files import anonymous_file, atomic_write, fsync_directory, private_d
 from nasos.secret import Secret
 from nasos.settings import child_environment, child_identity
 from nasos.stack.binaries import find
+from nasos.tls import profile
 from nasos.vault import VaultClient
 
 ADMIN: Final = "nasos_admin"
@@ -50,6 +51,8 @@ ssl = on
 ssl_cert_file = '{tls}/postgres.pem'
 ssl_key_file = '{tls}/postgres.key'
 ssl_min_protocol_version = 'TLSv1.2'
+# Mozilla's intermediate profile; PostgreSQL's own list has CBC, CCM, ARIA and Camellia.
+ssl_ciphers = '{ciphers}'
 password_encryption = 'scram-sha-256'
 max_connections = 60
 shared_buffers = '32MB'
@@ -155,7 +158,8 @@ def configure(server: Server, tls: Path) -> bool:
 
     A running server must be told; a changed port or address needs a restart.
     """
-    conf = _CONF.format(port=server.port, tls=str(tls).replace("'", "''"))
+    ciphers = ":".join(profile.load().configuration.ciphers.openssl)
+    conf = _CONF.format(port=server.port, tls=str(tls).replace("'", "''"), ciphers=ciphers)
     changed = False
     for name, content in (("postgresql.conf", conf.encode()), ("pg_hba.conf", _HBA.encode())):
         path = server.data / name

@@ -89,6 +89,8 @@ def context_of(pem: Secret) -> ssl.SSLContext:
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
+    # OpenSSL's own list has secp521r1 and X448, which Mozilla's profile has not; Python can name one group only.
+    context.set_ecdh_curve("prime256v1")
     # OpenSSL reads keys from files only; this one has no path and is gone with its descriptor.
     fd = anonymous_file("nasos-certificate", pem.reveal().encode())
     try:
