@@ -1,4 +1,7 @@
-"""`nasos up --at-boot` under a real systemd, the first process of a machine of its own; only root can make one."""
+"""`nasos up --at-boot` and `rotate install-timer` under a real systemd, the first process of a machine of its own.
+
+Only root can make one.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,14 @@ import pytest
 
 from fixtures.stack import PROJECT, free_base_port, until
 from fixtures.systemd import Machine
+
+NASOS = (sys.executable, "-m", "nasos")
+SETTINGS = """
+[rotation.schedule]
+"bots/nasos/db" = { every = "1m", window = "any", jitter = "0m" }
+"""
+SOON = "[Timer]\nOnCalendar=*:*:0/5\nRandomizedDelaySec=0\nAccuracySec=1\n"
+"""Every five seconds, too: a test does not wait for a quarter of an hour."""
 
 
 @pytest.fixture
@@ -32,11 +43,39 @@ def machine() -> Iterator[Machine]:
 
 if os.geteuid() == 0:
 
-    def test_after_a_power_cut_systemd_starts_the_stack_and_stops_it(machine: Machine) -> None:
-        """Installed by the command, hardened as the unit says, healthy at the next boot, and stopped without a rest."""
-        nasos = (sys.executable, "-m", "nasos")
+    def rotated_by_the_timer(machine: Machine) -> None:
+        """The installed timer elapses and its service rotates what is due, hardened as it is; taken away it is gone."""
+        settings = machine.place / "settings"  # of the timer alone: the checkout is everybody's
+        settings.mkdir()
+        (settings / "nasos.toml").write_text(SETTINGS)
+        done = machine.run("env", f"NASOS_PROJECT={settings}", *NASOS, "rotate", "install-timer")
+        assert done.returncode == 0, done.stderr
+        [timer] = machine.units.glob("nasos-*.timer")
+        assert machine.systemctl("is-enabled", timer.name).stdout == "enabled\n"
+        drop_in = machine.units / f"{timer.name}.d"
+        drop_in.mkdir()
+        (drop_in / "soon.conf").write_text(SOON)
+        machine.systemctl("daemon-reload")
+        machine.systemctl("restart", timer.name)
+
+        def rotated() -> bool:
+            past = json.loads(machine.run(*NASOS, "rotate", "history", "--json").stdout)
+            return any((row["name"], row["outcome"]) == ("bots/nasos/db", "rotated") for row in past)
+
+        until(rotated, 180)
+        machine.systemctl("stop", timer.name)
+        service = timer.with_suffix(".service")
+        until(lambda: machine.systemctl("is-active", service.name).stdout in {"inactive\n", "failed\n"}, 120)
+        assert machine.systemctl("show", "-P", "Result", service.name).stdout == "success\n"
+        assert machine.run(*NASOS, "rotate", "install-timer", "--remove").returncode == 0
+        shutil.rmtree(drop_in)
+        assert not timer.exists()
+        assert not service.exists()
+
+    def test_after_a_power_cut_systemd_starts_the_stack_rotates_and_stops_it(machine: Machine) -> None:
+        """Installed by the command, hardened as the units say, healthy at the next boot, and stopped without a rest."""
         machine.boot()
-        done = machine.run(*nasos, "up", "--at-boot", "--port", str(free_base_port()))
+        done = machine.run(*NASOS, "up", "--at-boot", "--port", str(free_base_port()))
         assert done.returncode == 0, done.stderr
         [unit] = [path.name for path in machine.units.glob("nasos-*.service")]
         assert machine.systemctl("is-enabled", unit).stdout == "enabled\n"
@@ -46,9 +85,9 @@ if os.geteuid() == 0:
         machine.boot()
         until(lambda: machine.systemctl("is-active", unit).stdout.strip() in ("active", "failed"), 300)
         assert machine.systemctl("show", "-P", "Result", unit).stdout == "success\n"
-        status = json.loads(machine.run(*nasos, "status", "--json").stdout)
+        status = json.loads(machine.run(*NASOS, "status", "--json").stdout)
         assert {each["name"]: each["state"] for each in status["programs"]}.keys() >= {"vault", "postgres", "bot"}
-        until(lambda: json.loads(machine.run(*nasos, "status", "--json").stdout)["healthy"], 120)
+        until(lambda: json.loads(machine.run(*NASOS, "status", "--json").stdout)["healthy"], 120)
         supervisor = next(line for line in machine.processes() if "supervisord" in line).split()[0]
         # NoNewPrivs and the capabilities that the unit leaves: neither CAP_SYS_ADMIN (21) nor CAP_SYS_MODULE (16).
         facts = dict(
@@ -57,6 +96,7 @@ if os.geteuid() == 0:
         assert facts["NoNewPrivs"] == "1"
         assert int(facts["CapBnd"], 16) & (1 << 21 | 1 << 16) == 0
 
+        rotated_by_the_timer(machine)
         stopped = machine.systemctl("stop", unit)
         assert (stopped.returncode, machine.systemctl("is-active", unit).stdout) == (0, "inactive\n"), stopped.stderr
         assert machine.processes() == []
