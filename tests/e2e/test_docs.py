@@ -33,6 +33,11 @@ NOT_RUN = {
         "cron's own format",
         "it replaces the stack that the other pages are tested on",
     ],
+    "docs/cloudflare.md": [
+        "it asks at a terminal",
+        "needs a zone at Cloudflare; tests/unit/cli/test_cloudflare_command.py runs each line on a simulated one",
+        "needs Docker and a zone at Cloudflare",
+    ],
     "docs/alert.md": ["nothing was cut, and it asks"],
     "docs/import.md": ["it runs until you stop it"],
     "docs/run.md": ["the stack's bot runs already, and the programs are yours"],

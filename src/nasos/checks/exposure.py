@@ -84,6 +84,7 @@ MAP: Final = (
     Listed("bot/*", 0o700, "bot"),
     Listed("bot/*/base.json", 0o600, "bot"),
     Listed("backup.json", 0o600),
+    Listed("cloudflare.json", 0o600),
     Listed("import", 0o700),
     Listed("import/*", 0o700),
     Listed("import/*/journal.json", 0o600),

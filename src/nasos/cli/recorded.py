@@ -16,7 +16,15 @@ from pathlib import Path
 import click
 
 from nasos.cli.output import note
-from nasos.errors import AlreadyRunning, Error, OutcomeUnknown, PermissionDenied, UsageError
+from nasos.errors import (
+    AlreadyRunning,
+    ChangeUnknown,
+    Error,
+    OutcomeUnknown,
+    PermissionDenied,
+    PermissionMissing,
+    UsageError,
+)
 from nasos.ledger import Ledger, Outcome
 from nasos.secret import Redactor
 from nasos.settings import Settings
@@ -83,9 +91,9 @@ def person() -> str:
 
 def _outcome(error: Error) -> Outcome:
     match error:
-        case OutcomeUnknown():
+        case OutcomeUnknown() | ChangeUnknown():
             return Outcome.UNKNOWN
-        case PermissionDenied() | AlreadyRunning():
+        case PermissionDenied() | PermissionMissing() | AlreadyRunning():
             return Outcome.REFUSED
         case _:
             return Outcome.FAILED

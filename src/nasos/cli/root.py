@@ -25,6 +25,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "login": ("nasos.cli.login", "Log in as a person; commands then act under that name."),
     "logout": ("nasos.cli.login", "End that login."),
     "tls": ("nasos.cli.tls", "Certificates of the stack."),
+    "cloudflare": ("nasos.cli.cloudflare", "DNS records by container labels."),
     "check": ("nasos.cli.check", "The security test: what is wrong, why it matters, how to mend it."),
     "rotate": ("nasos.cli.rotate", "Rotate secrets."),
     "backup": ("nasos.cli.backup", "Make and verify an encrypted backup of the whole stack."),

@@ -9,6 +9,8 @@
 ``ownership`` which records are ours (pure)
 ``labels``    what containers ask for (pure)
 ``plan``      wanted minus observed, in one zone (pure)
+``compose``   labels from a compose file
+``memory``    since when nobody asks for which record
 ``client``    questions and changes: patience, repetition, lost answers
 ``dns``       zones and records, read; a batch, sent
 ``apply``     a plan carried out until the zone is as it should be

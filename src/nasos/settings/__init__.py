@@ -7,12 +7,14 @@ secret must be private. No default credential exists. Callers are handed slices,
 ==============  =====================================================================
 ``toml``        the tables of ``nasos.toml``
 ``schedule``    ``[rotation.schedule]``: time spans and parts of the day
+``cloudflare``  ``[cloudflare]``
 ``dotenv``      ``.env`` and the names that it may hold
 ``connection``  how to reach one Vault
 ``loading``     all of it together, and what of it a child gets
 ==============  =====================================================================
 """
 
+from nasos.settings.cloudflare import CloudflareTable
 from nasos.settings.connection import AppRole, Token, VaultConnection, connection_file, vault_address
 from nasos.settings.dotenv import ENVIRONMENT_KEYS
 from nasos.settings.loading import CloudflareSettings, Settings, child_environment, child_identity, load
@@ -38,6 +40,7 @@ __all__ = [
     "AppRole",
     "BotSettings",
     "CloudflareSettings",
+    "CloudflareTable",
     "Document",
     "HousekeepingSettings",
     "OwnSecret",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
 from nasos.errors import SettingsError
 from nasos.secret import Secret
+from nasos.settings.cloudflare import CloudflareTable
 from nasos.settings.connection import VaultConnection, connection, secret_of
 from nasos.settings.dotenv import read_dotenv
 from nasos.settings.toml import (
@@ -31,6 +32,8 @@ class CloudflareSettings:
 
     api_token: Secret | None
     zone_id: str | None
+    table: CloudflareTable = field(default_factory=CloudflareTable)
+    """``[cloudflare]`` of ``nasos.toml``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ def load(environ: Mapping[str, str] | None = None, cwd: Path | None = None, *, f
         cloudflare=CloudflareSettings(
             api_token=secret_of(values.get("CLOUDFLARE_API_TOKEN")),
             zone_id=(values.get("CLOUDFLARE_ZONE_ID") or "").strip() or None,
+            table=document.cloudflare,
         ),
         vault_connection=connection(values),
         runtime_dir=_directory(values.get("NASOS_RUNTIME_DIR")),

@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from nasos.errors import NameRefused, SettingsError
+from nasos.settings.cloudflare import CloudflareTable
 from nasos.settings.schedule import Times, require_sound
 
 DEFAULT_PORT: Final = 8443
@@ -238,6 +239,7 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     bot: BotSettings = BotSettings()
     housekeeping: HousekeepingSettings = HousekeepingSettings()
     rotation: RotationSettings = RotationSettings()
+    cloudflare: CloudflareTable = CloudflareTable()
 
 
 def parse_document(path: Path) -> Document:

@@ -13,6 +13,7 @@ import documents
 from documents import PAGES, PROJECT, blocks
 from nasos.checks.exposure import MAP
 from nasos.cli import root
+from nasos.cloudflare.compose import containers
 from nasos.settings import BotSettings, Document, parse_document
 from nasos.stack.binaries import PROGRAMS
 
@@ -114,17 +115,19 @@ def test_no_block_of_commands_hides_from_being_run(page: str) -> None:
     """A block without a language is a picture; one that begins with a command of ours says that it is sh."""
     hidden = [block.place for block in blocks(page) if not block.language and re.match(r"(\$ )?\./|nasos ", block.text)]
     assert hidden == []
-    assert {block.language for block in blocks(page)} <= {"", "sh", "console", "python", "toml", "json"}
+    assert {block.language for block in blocks(page)} <= {"", "sh", "console", "python", "toml", "json", "yaml"}
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_example_of_data_can_be_read(page: str) -> None:
-    """JSON is JSON (or a member of an object), TOML is TOML."""
+    """JSON is JSON (or a member of an object), TOML is TOML, YAML a compose file."""
     for block in blocks(page):
         if block.language == "json":
             json.loads(block.text if block.text.lstrip()[0] in "[{" else "{" + block.text + "}")
         if block.language == "toml":
             tomllib.loads(block.text)
+        if block.language == "yaml":
+            assert containers(block.text)
 
 
 def test_the_first_screen_shows_what_it_is_worth() -> None:
@@ -210,7 +213,7 @@ def test_every_file_with_a_secret_is_listed_with_its_mode() -> None:
         "tls/acme/renewal.json",
     }
     without_secret |= {"audit/*/audit.log-*", "run/housekeeping/state.json", "run/housekeeping/ballast"}
-    without_secret |= {"backup.json", "import/*/journal.json"}
+    without_secret |= {"backup.json", "cloudflare.json", "import/*/journal.json"}
     expected = {line.pattern for line in MAP if line.mode == 0o600} - without_secret
     rows = documents.listed_files()
     assert {row.pattern for row in rows} == expected
@@ -220,13 +223,13 @@ def test_every_file_with_a_secret_is_listed_with_its_mode() -> None:
 def test_the_architecture_names_every_event_and_no_other() -> None:
     """The ledger's names, as the code writes them."""
     page = documents.read("ARCHITECTURE.md").split("## Ledger event")[1].split("\n## ")[0]
-    families = "vault|secret|stack|postgres|bot|tls|ledger|host|program|alert|backup|rotation"
+    families = "vault|secret|stack|postgres|bot|tls|ledger|host|program|alert|backup|rotation|cloudflare"
     written = set()
     for path in (PROJECT / "src").rglob("*.py"):
         if "checks" not in path.parts:
             written |= set(re.findall(rf'"((?:{families})\.[a-z-]+)"', path.read_text()))
     leaves = {f"{service}.{kind}" for service in ("vault", "postgres", "bot") for kind in ("pem", "key")}
-    files = {*leaves, "stack.json", "postgres.log", "backup.json", "bot.localhost"}
+    files = {*leaves, "stack.json", "postgres.log", "backup.json", "cloudflare.json", "bot.localhost"}
     assert set(re.findall(r"`([a-z]+\.[a-z-]+)`", page)) == written - files
 
 

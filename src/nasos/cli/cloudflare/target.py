@@ -1,0 +1,155 @@
+"""What the commands work with: token, zones, owner, rules.
+
+Rules: a token of ``.env`` or the environment comes first, else Vault's ``cloudflare/companion``; no owner is guessed,
+because two installations with one owner would remove each other's records.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nasos.cli.context import operator_client
+from nasos.errors import PlatformUnsupported, SecretNotFound, SettingsError, UsageError
+from nasos.secret import Secret
+from nasos.settings import Settings
+
+if TYPE_CHECKING:
+    from nasos.cloudflare.answers import Zone
+    from nasos.cloudflare.client import Client
+    from nasos.cloudflare.labels import Desired, Rules
+    from nasos.cloudflare.plan import Terms
+
+PATH, FIELD = "cloudflare/companion", "token"
+FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is wanted, and on which terms."""
+
+    desired: Desired
+    terms: Terms
+
+
+def client_of(settings: Settings) -> Client:
+    """A client with the configured token.
+
+    Raises:
+        SettingsError: There is no token.
+        PlatformUnsupported: The extra is not installed.
+    """
+    try:
+        from nasos.cloudflare.client import Client
+    except ModuleNotFoundError as missing:
+        raise PlatformUnsupported(
+            f"{missing.name} is not installed, which Cloudflare needs", "uv sync --extra cloudflare --inexact"
+        ) from None
+    return Client(_token(settings), settings.cloudflare.table.api)
+
+
+def _token(settings: Settings) -> Secret:
+    configured = settings.cloudflare.api_token
+    if configured:
+        return configured
+    hint = f"set CLOUDFLARE_API_TOKEN in .env, or run: nasos secret set {PATH} --field {FIELD}"
+    if not settings.vault_connection and not (settings.home / "stack.json").exists():
+        raise SettingsError("there is no Cloudflare API token", hint)
+    try:
+        with operator_client(settings=settings) as vault:
+            fields = vault.read(PATH).fields
+    except SecretNotFound:
+        raise SettingsError("there is no Cloudflare API token", hint) from None
+    if FIELD not in fields:
+        raise SettingsError(f"{PATH} in Vault has no field {FIELD}", hint)
+    return fields[FIELD]
+
+
+def zones_of(client: Client, settings: Settings) -> tuple[Zone, ...]:
+    """That of ``CLOUDFLARE_ZONE_ID`` first; every one of them active.
+
+    Raises:
+        SettingsError: None is named.
+    """
+    from nasos.cloudflare.dns import require_active, zone_by_id, zone_by_name
+
+    known = settings.cloudflare.zone_id
+    found = [zone_by_id(client, known)] if known else []
+    for name in settings.cloudflare.table.zones:
+        zone = zone_by_name(client, name)
+        found += [zone] if zone.id not in {each.id for each in found} else []
+    if not found:
+        raise SettingsError("no Cloudflare zone is named", "set CLOUDFLARE_ZONE_ID in .env")
+    for zone in found:
+        require_active(zone)
+    return tuple(found)
+
+
+def owner_of(settings: Settings) -> str:
+    """What marks records as ours.
+
+    Raises:
+        SettingsError: Nobody said, and there is no stack.
+    """
+    from nasos.stack.home import Home
+    from nasos.stack.users import Users
+
+    if settings.cloudflare.table.owner:
+        return settings.cloudflare.table.owner
+    record = Home(settings.home, Users.of_this_process()).record() if settings.home.is_dir() else None
+    if record is None:
+        raise SettingsError(
+            "nothing says which records are ours: there is no stack here, and no owner in nasos.toml",
+            'owner = "home" under [cloudflare] in nasos.toml',
+        )
+    return record.id
+
+
+def wish_of(settings: Settings, zones: tuple[Zone, ...], compose: str | None, *, prune: bool) -> Wish:
+    """What the compose file asks for."""
+    from nasos.cloudflare.compose import containers
+    from nasos.cloudflare.labels import desired
+    from nasos.cloudflare.names import same
+    from nasos.cloudflare.ownership import Owner
+    from nasos.cloudflare.plan import Policy, Terms
+
+    table = settings.cloudflare.table
+    found = desired(containers(_text(compose)), _rules(settings, tuple(same(zone.name) for zone in zones)))
+    grace = timedelta() if prune else timedelta(seconds=table.grace)
+    held = frozenset(each.source for each in found.mistakes)
+    return Wish(found, Terms(Owner(owner_of(settings)), Policy(table.policy), grace, held))
+
+
+def _rules(settings: Settings, zones: tuple[str, ...]) -> Rules:
+    from nasos.cloudflare.labels import Rules
+
+    table = settings.cloudflare.table
+    return Rules(
+        zones=zones, targets=table.target, allowed=table.allowed_targets, proxied=table.proxied, ttl=table.ttl,
+        wildcard=table.wildcard, apex=table.apex, deep=table.deep_names,
+    )  # fmt: skip
+
+
+def _text(compose: str | None) -> str:
+    from nasos.cloudflare.compose import LARGEST, RESOLVED
+
+    if compose == "-":
+        raw = sys.stdin.buffer.read(LARGEST + 1)
+    else:
+        path = Path(compose) if compose else next((Path(name) for name in FILES if Path(name).is_file()), None)
+        if path is None:
+            raise UsageError("there is no compose file here", "nasos cloudflare plan --compose FILE")
+        try:
+            with path.open("rb") as file:
+                raw = file.read(LARGEST + 1)
+        except OSError as error:
+            raise UsageError(f"{path} cannot be read: {(error.strerror or '').lower()}", f"ls -l {path}") from None
+    if len(raw) > LARGEST:
+        raise UsageError("the compose file is larger than 1 MiB", RESOLVED)
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError("the compose file is no UTF-8 text", RESOLVED) from None
