@@ -98,6 +98,7 @@ FILES: Final = (
     Rule("audit/*/audit.log-*", How.PUBLIC, "values are hashed with a key of the server's"),
     Rule("bot/*/base.json", How.PUBLIC),
     Rule("backup.json", How.PUBLIC, "when and where the newest backup was made"),
+    Rule("cloudflare.json", How.PUBLIC, "since when nobody asks for which DNS record"),
     Rule("import/*/journal.json", How.PUBLIC),
     Rule("import/*/backup/*", How.REMINDER, "nasos bot import --confirm removes it"),
     Rule("run/*/state.json", How.PUBLIC),
