@@ -51,7 +51,7 @@ def test_a_chain_is_for_the_key_and_the_names_of_the_request(known: Known) -> No
     serials = set()
     for _ in range(2):
         key, hosts = new_key(), names.hosts(HOSTS)
-        pem = known.issuer.issue(request(key, "edge", hosts), now=datetime.now(UTC))
+        pem = known.issuer.issue(request(key, "", hosts), now=datetime.now(UTC))
         chain = Chain.parse(pem)
         judge(chain, public_key=key.public_key(), hosts=hosts, roots=known.roots, now=datetime.now(UTC))
         assert sorted(names_of(chain.leaf)) == sorted(HOSTS)
@@ -74,7 +74,7 @@ def test_what_is_no_request_is_refused(known: Known, csr: bytes) -> None:
 
 def test_a_request_that_was_changed_is_refused(known: Known) -> None:
     """Its signature is its own key's."""
-    pem = request(new_key(), "edge", names.hosts(HOSTS))
+    pem = request(new_key(), "", names.hosts(HOSTS))
     lines = pem.splitlines()
     spoiled = lines[-2][:-6] + (b"AAAA" if lines[-2][-6:-2] != b"AAAA" else b"BBBB") + lines[-2][-2:]
     with pytest.raises(TlsError):

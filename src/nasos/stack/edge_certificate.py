@@ -190,7 +190,7 @@ class EdgeCertificate:
         """A fresh pair: key made here, chain judged, swapped, proven."""
         hosts, live = names.hosts(self.settings.tls.hosts), self._pairs.target("live")
         key, replaces = new_key(), (live / CHAIN).read_bytes() if live is not None and self._pairs.chain() else None
-        pem = self._issuer(replaces).issue(request(key, "edge", hosts), now=self.now())
+        pem = self._issuer(replaces).issue(request(key, "", hosts), now=self.now())
         chain, roots = Chain.parse(pem), read_roots(public_roots(self.settings.tls))
         judge(chain, public_key=key.public_key(), hosts=hosts, roots=roots, now=self.now())
         install(self._pairs, self.front, pem, key)

@@ -111,7 +111,8 @@ class Acme:
             IssuerRefused: A person has to look.
             TlsError: The request, or the program that writes the zone, is not in order.
         """
-        parse_request(csr)
+        if list(parse_request(csr).subject):
+            raise TlsError("a request to a public CA names its hosts only, and has no subject")
         with _session(self.authority, self.account) as client:
             order = client.order(csr, self.authority.profile, _identifier(self.replaces))
             with self._answered(client, order):

@@ -78,8 +78,12 @@ def general_name(host: Host) -> x509.DNSName | x509.IPAddress:
 
 
 def request(key: Key, service: str, hosts: Sequence[Host]) -> bytes:
-    """A PEM request (CSR) for ``service`` under ``hosts``, signed by ``key``."""
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"nasos {service}")])
+    """A PEM request (CSR) for ``service`` under ``hosts``, signed by ``key``.
+
+    Without a service it has no subject: a CA that people trust takes a common name for one more host (RFC 8555 7.4).
+    """
+    attributes = [x509.NameAttribute(NameOID.COMMON_NAME, f"nasos {service}")] * bool(service)
+    subject = x509.Name(attributes)
     names = x509.SubjectAlternativeName([general_name(host) for host in hosts])
     builder = x509.CertificateSigningRequestBuilder().subject_name(subject).add_extension(names, critical=False)
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)

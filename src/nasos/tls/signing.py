@@ -65,7 +65,10 @@ def sign(ca: x509.Certificate, key: Key, request: Request, now: datetime) -> x50
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(sign_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName([general_name(host) for host in request.hosts]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([general_name(host) for host in request.hosts]),
+            critical=not list(request.subject),  # RFC 5280 4.2.1.6
+        )
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(request.public_key), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(authority), critical=False)
         .sign(key, hashes.SHA256())

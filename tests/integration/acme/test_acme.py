@@ -31,13 +31,19 @@ class Believing:
 def test_a_chain_for_both_names_is_issued_and_accepted(pebble: Pebble) -> None:
     """The chain is for our key and both names and leads to the CA's root; to nobody else's."""
     key, hosts = new_key(), names.hosts(HOSTS)
-    pem = pebble.issuer().issue(request(key, "edge", hosts), now=datetime.now(UTC))
+    pem = pebble.issuer().issue(request(key, "", hosts), now=datetime.now(UTC))
     chain, now = Chain.parse(pem), datetime.now(UTC)
     judge(chain, public_key=key.public_key(), hosts=hosts, roots=read_roots(pebble.roots_file), now=now)
     assert sorted(names_of(chain.leaf)) == sorted(HOSTS)
     assert chain.intermediates
     with pytest.raises(TlsError, match="a strict client would not accept"):
         judge(chain, public_key=key.public_key(), hosts=hosts, roots=read_roots(Path(certifi.where())), now=now)
+
+
+def test_a_request_with_a_subject_is_not_sent(pebble: Pebble) -> None:
+    """OpenBao and Boulder take a common name for a host, and refuse the order at its end."""
+    with pytest.raises(TlsError, match="has no subject"):
+        pebble.issuer().issue(request(new_key(), "edge", names.hosts(HOSTS)), now=datetime.now(UTC))
 
 
 def test_every_challenge_is_taken_away_again(pebble: Pebble) -> None:
