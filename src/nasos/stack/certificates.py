@@ -13,7 +13,7 @@ from nasos.stack.supervisor import Supervisor
 from nasos.tls import SERVICES, Leaf, issue_all
 
 
-def issue(home: Home, settings: Settings, *, now: datetime, force: bool = False) -> list[Leaf]:
+def issue(home: Home, settings: Settings, *, now: datetime, force: bool = False, actor: str = "operator") -> list[Leaf]:
     """Make every service's certificate good; running services read a new one at once.
 
     Raises:
@@ -27,7 +27,10 @@ def issue(home: Home, settings: Settings, *, now: datetime, force: bool = False)
         now=now,
         owners={service.program: home.users.uid(service.program) for service in SERVICES},
         force=force,
-        notify=[lambda program, leaf: _record(home, program, leaf), lambda program, _: _reload(home, program)],
+        notify=[
+            lambda program, leaf: _record(Ledger(home.ledger, actor), program, leaf),
+            lambda program, _: _reload(home, program),
+        ],
     )
 
 
@@ -44,9 +47,9 @@ def show_the_right_one(home: Home, settings: Settings) -> None:
             supervisor.signal("nginx", SIGHUP)
 
 
-def _record(home: Home, program: str, leaf: Leaf) -> None:
+def _record(ledger: Ledger, program: str, leaf: Leaf) -> None:
     detail = {"reason": leaf.reason, "not_after": leaf.not_after.isoformat(), "program": program}
-    Ledger(home.ledger, "operator").append("tls.issue", leaf.service, detail=detail)
+    ledger.append("tls.issue", leaf.service, detail=detail)
 
 
 def _reload(home: Home, program: str) -> None:

@@ -25,8 +25,6 @@ from dns.rdtypes.ANY.TXT import TXT
 from nasos.errors import TlsError
 from nasos.tls.dns01 import Record
 
-ANSWER_SECONDS: Final = 3.0
-"""Patience with one question."""
 _HINT: Final = 'nameservers = ["9.9.9.9"] under [tls.acme] asks a resolver instead of the zone\'s own servers'
 
 Server = tuple[str, int]
@@ -59,6 +57,8 @@ class Propagation:
     """Who knows which those are; the system's by default."""
     port: int = 53
     """Where the zone's own servers listen."""
+    patience: float = 3.0
+    """Seconds for one answer."""
 
     def wait(self, records: Iterable[Record]) -> None:
         """Return when every server shows every record.
@@ -77,31 +77,42 @@ class Propagation:
     def _lacking(self, record: Record) -> str:
         """Who does not show the record; empty when nobody is left."""
         try:
-            name, servers = dns.name.from_text(record.name), self.servers
-            if not servers:
-                name, servers = self._authorities(name)
-            failing = [address for address, port in servers if record.value not in _values(name, address, port)]
-            return f"not shown by {', '.join(failing)}" * bool(failing)
+            name, groups = dns.name.from_text(record.name), [[each] for each in self.servers]
+            if not groups:
+                name, groups = self._authorities(name)
+            failing = [flaw for group in groups if (flaw := self._flaw(name, record.value, group))]
+            return "; ".join(failing)
         except (dns.exception.DNSException, OSError) as error:
             return str(error)[:200] or type(error).__name__
 
-    def _authorities(self, name: dns.name.Name) -> tuple[dns.name.Name, list[Server]]:
-        """The name at the end of the CNAMEs, and who answers for its zone."""
+    def _authorities(self, name: dns.name.Name) -> tuple[dns.name.Name, list[list[Server]]]:
+        """The name at the end of the CNAMEs, and the addresses of each server of its zone."""
         resolver = self.resolver or dns.resolver.Resolver()
         name = resolver.canonical_name(name)
         zone = dns.resolver.zone_for_name(name, resolver=resolver)
-        hosts = [answer.target for answer in resolver.resolve(zone, "NS")]
-        addresses = [str(address) for host in hosts for address in resolver.resolve_name(host).addresses()]
-        return name, [(address, self.port) for address in addresses]
+        found = [resolver.resolve_name(answer.target).addresses() for answer in resolver.resolve(zone, "NS")]
+        return name, [[(str(address), self.port) for address in addresses] for addresses in found]
+
+    def _flaw(self, name: dns.name.Name, value: str, addresses: Sequence[Server]) -> str:
+        """What speaks against one server: an address without the record, or none that answers.
+
+        One address without an answer is none: a machine without IPv6 reaches half of them.
+        """
+        said = {address: _values(name, address, port, self.patience) for address, port in addresses}
+        without = [address for address, values in said.items() if values is not None and value not in values]
+        if without:
+            return f"not shown by {', '.join(without)}"
+        silent = all(values is None for values in said.values())
+        return f"no answer from {', '.join(said)}" * silent
 
 
-def _values(name: dns.name.Name, address: str, port: int) -> set[str]:
-    """What one server says; nothing where it knows nothing or does not answer."""
+def _values(name: dns.name.Name, address: str, port: int, patience: float) -> set[str] | None:
+    """What stands at one address; None where nobody answers."""
     question = dns.message.make_query(name, dns.rdatatype.TXT)
     try:
-        answer, _ = dns.query.udp_with_fallback(question, address, ANSWER_SECONDS, port)
+        answer, _ = dns.query.udp_with_fallback(question, address, patience, port)
     except (dns.exception.DNSException, OSError):
-        return set()
+        return None
     return {
         b"".join(text.strings).decode(errors="replace")
         for found in answer.answer for text in found if isinstance(text, TXT)

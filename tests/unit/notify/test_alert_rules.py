@@ -23,6 +23,7 @@ def event(name: str, outcome: str = "failed", target: str = "nasos", **detail: s
         ("bot.exit", "failed", Urgency.WARNING),
         ("bot.sandbox", "failed", Urgency.FAILURE),
         ("vault.stale-read", "failed", Urgency.FAILURE),
+        ("tls.expiring", "failed", Urgency.FAILURE),
         ("program.failed", "failed", Urgency.FAILURE),
         ("ledger.damaged", "failed", Urgency.FAILURE),
         ("something.new", "failed", Urgency.WARNING),

@@ -60,7 +60,7 @@ def main(duties: Duties) -> None:
     end_with_parent(os.getppid())
     stack = Stack.existing(duties.settings())
     try:
-        for leaf in issue(stack.home, stack.settings, now=datetime.now(UTC)):
+        for leaf in issue(stack.home, stack.settings, now=datetime.now(UTC), actor=ACTOR):
             if leaf.issued:
                 _say(f"{leaf.service} issued ({leaf.reason}), until {leaf.not_after:%Y-%m-%d}")
     except Error as error:
