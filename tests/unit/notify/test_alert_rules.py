@@ -34,6 +34,7 @@ def event(name: str, outcome: str = "failed", target: str = "nasos", **detail: s
         ("bot.exit", "ok", None),
         ("secret.write", "failed", None),
         ("alert.send", "failed", None),
+        ("tls.renew", "failed", None),
         ("alert.test", "unknown", None),
     ],
 )
