@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 
 from nasos.errors import NameRefused
 
-_LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+_LABEL: Final = r"(?!-)[a-z0-9_-]{1,63}(?<!-)"
+_NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 
 
 def canonical(text: str) -> str:
@@ -27,8 +29,7 @@ def canonical(text: str) -> str:
     star, _, rest = name.partition(".") if name.startswith("*.") else ("", "", name)
     if not rest.isascii():
         rest = _punycode(rest)
-    labels = rest.split(".")
-    if not all(_LABEL.fullmatch(label) for label in labels) or len(rest) > 251 or labels[-1].isdigit():
+    if not _NAME.fullmatch(rest) or len(rest) > 251 or rest.rpartition(".")[2].isdigit():
         raise NameRefused(f"{text[:80]!r} is no host name", "letters, digits and - between dots")
     return f"{star}.{rest}" if star else rest
 
@@ -60,6 +61,7 @@ def zone_of(name: str, zones: Iterable[str]) -> str | None:
     return max((zone for zone in zones if holds(zone, name)), key=len, default=None)
 
 
+@lru_cache(256)  # every container has the same few
 def content_of(text: str) -> tuple[str, str]:
     """Record type and content of a target: an address, or a host.
 

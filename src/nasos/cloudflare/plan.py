@@ -178,7 +178,8 @@ def _change(name: str, found: Sequence[Record], claim: Sequence[Wanted], owner: 
 
 
 def _same_content(record: Record, wanted: Wanted) -> bool:
-    return record.type == wanted.type and same(record.content or "") == wanted.content
+    content = record.content or ""
+    return record.type == wanted.type and (content == wanted.content or same(content) == wanted.content)
 
 
 def _same_type(record: Record, wanted: Wanted) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -178,3 +180,23 @@ def test_several_zones_are_served_and_look_alikes_are_not(
     assert (code, [each["zone"] for each in document["zones"]]) == (1, ["example.com", "example.org"])
     assert (names(other), names(evil)) == ({"a.example.org"}, set())
     assert [each["container"] for each in document["mistakes"]] == ["c"]
+
+
+def test_without_the_extra_it_is_said(here: Path) -> None:
+    """One line, and what to type; help needs neither."""
+    code = "import sys; sys.modules['httpx'] = None; from nasos.cli.root import run; sys.exit(run(sys.argv[1:]))"
+    environment = {"NASOS_HOME": str(here / "home"), "NASOS_PROJECT": str(here), "PATH": "/usr/bin:/bin"}
+
+    def typed(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", code, "cloudflare", *words],
+            cwd=here, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    assert typed("--help").returncode == 0
+    status = typed("status")
+    assert status.returncode == 3
+    assert status.stderr.splitlines() == [
+        "nasos: error: httpx is not installed, which Cloudflare needs",
+        "nasos: hint: uv sync --extra cloudflare --inexact",
+    ]

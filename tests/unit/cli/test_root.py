@@ -42,10 +42,24 @@ def test_help_lists_every_command_with_its_line() -> None:
     assert result.stderr == ""
 
 
-HEAVY = ("ssl", "http.client", "psycopg", "cryptography", "sqlalchemy", "asyncio", "supervisor", "urllib.request")
+HEAVY = (
+    "ssl",
+    "http.client",
+    "psycopg",
+    "cryptography",
+    "sqlalchemy",
+    "asyncio",
+    "supervisor",
+    "urllib.request",
+    "httpx",
+    "yaml",
+)
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("nonsense",), ("rotate", "--help"), ("ledger", "--help")])
+@pytest.mark.parametrize(
+    "arguments",
+    [("--help",), ("nonsense",), ("rotate", "--help"), ("ledger", "--help"), ("cloudflare", "plan", "--help")],
+)
 def test_help_loads_nothing_heavy(arguments: tuple[str, ...]) -> None:
     """Neither TLS, HTTP, database nor certificate code is imported before a command needs it."""
     code = (

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nasos.cli import output
-from nasos.cli.cloudflare.target import Wish, client_of, owner_of, wish_of, zones_of
+from nasos.cli.cloudflare.target import Wish, client_of, owner_of, require_extra, wish_of, zones_of
 from nasos.cli.recorded import recorded, tell
 from nasos.errors import EXIT_CLEAN, EXIT_FINDINGS, ApiTokenRefused
 from nasos.files import private_directory
@@ -42,6 +42,7 @@ def cloudflare() -> None:
 @output.json_option
 def plan(compose: str | None, *, prune: bool, as_json: bool) -> int:
     """Show what would change; exit code 1 when something would."""
+    require_extra()
     from nasos.cli.cloudflare import shown
     from nasos.cloudflare.dns import records_of
     from nasos.cloudflare.memory import recall
@@ -63,6 +64,7 @@ def plan(compose: str | None, *, prune: bool, as_json: bool) -> int:
 @output.json_option
 def apply(compose: str | None, *, prune: bool, as_json: bool) -> int:
     """Carry the plan out; exit code 1 when something is in the way or wrong."""
+    require_extra()
     from nasos.cli.cloudflare import shown
 
     settings = load()
@@ -80,6 +82,7 @@ def apply(compose: str | None, *, prune: bool, as_json: bool) -> int:
 @output.json_option
 def status(*, as_json: bool) -> int:
     """Show what the token may do, and how many records of ours each zone holds."""
+    require_extra()
     from nasos.cloudflare.dns import records_of
     from nasos.cloudflare.ownership import Owner
 

@@ -35,19 +35,29 @@ class Wish:
     terms: Terms
 
 
+def require_extra() -> None:
+    """The libraries are there.
+
+    Raises:
+        PlatformUnsupported: The extra is not installed.
+    """
+    try:
+        import httpx  # noqa: F401  only whether it is there
+        import yaml  # noqa: F401
+    except ModuleNotFoundError as missing:
+        raise PlatformUnsupported(
+            f"{missing.name} is not installed, which Cloudflare needs", "uv sync --extra cloudflare --inexact"
+        ) from None
+
+
 def client_of(settings: Settings) -> Client:
     """A client with the configured token.
 
     Raises:
         SettingsError: There is no token.
-        PlatformUnsupported: The extra is not installed.
     """
-    try:
-        from nasos.cloudflare.client import Client
-    except ModuleNotFoundError as missing:
-        raise PlatformUnsupported(
-            f"{missing.name} is not installed, which Cloudflare needs", "uv sync --extra cloudflare --inexact"
-        ) from None
+    from nasos.cloudflare.client import Client
+
     return Client(_token(settings), settings.cloudflare.table.api)
 
 
