@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 
 import lanes
+
+# Nothing here is a matter of pace: the machine may be busy.
+settings.register_profile("any pace", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any pace")
 
 pytest_plugins = ["fixtures.vault", "fixtures.stack", "fixtures.postgres", "fixtures.pebble"]
 

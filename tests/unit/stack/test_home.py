@@ -148,7 +148,7 @@ def test_where_a_key_stands_in_memory(settings: Settings) -> None:
         assert home.memory_key(named, RECORD) == Path("/mnt/ram") / RECORD.id / "unseal.key"
 
 
-def test_a_home_behind_a_closed_door(tmp_path: Path) -> None:
+def test_a_closed_door(tmp_path: Path) -> None:
     """A file where a directory should be: two lines, no traceback."""
     (tmp_path / "file").touch()
     with pytest.raises(Error, match="cannot write"):
