@@ -76,7 +76,7 @@ step 2 'installing the locked dependencies'
 uv=$(sh "$root/scripts/lib/uv.sh" "$python")
 # inexact: a developer's tools that are installed already stay. Bytecode now: as root the bot's user cannot write it.
 install() { sh "$root/scripts/lib/environment.sh" "$uv" "$python" "$@" --inexact --compile-bytecode; }
-install .venv --extra embedded --extra alerts --extra cloudflare --extra acme
+install .venv --extra embedded --extra alerts --extra cloudflare --extra acme --extra gateway
 step 3 'installing the bot into its own environment'
 install .venv-bot --no-editable --extra bot --group freqtrade
 

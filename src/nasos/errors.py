@@ -52,7 +52,8 @@ the border where it enters. The exit code travels with the error (0 clean, 1 fin
     │   └── ChangeUnknown           a change whose answer was lost
     ├── GatewayError            3
     │   ├── TokenRefused            an access token or API token; the message is for the log, not for the client
-    │   └── SessionRefused          a refresh token; the same
+    │   ├── SessionRefused          a refresh token; the same
+    │   └── LoginFailed             name, password or code; the same
     ├── StackError              3
     │   ├── PortTaken               names who holds it, where it can be told
     │   ├── ProgramFailed           a supervised program did not become healthy
@@ -299,6 +300,10 @@ class SessionRefused(GatewayError):
     """Whose it was."""
     reused: bool = False
     """Whether it was used before: somebody else may have it, and the whole session is ended."""
+
+
+class LoginFailed(GatewayError):
+    """Name, password or code is wrong, or it is too early to try again: one answer for all."""
 
 
 class StackError(Error):

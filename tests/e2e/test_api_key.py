@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.stack import Walk, api_login
+from fixtures.stack import Walk
 
 pytestmark = pytest.mark.parametrize("stack", ["ordinary"], indirect=True, scope="session")
 
@@ -72,8 +72,7 @@ def current(bot: Walk, site: Site) -> dict[str, str]:
 
 def open_trades(bot: Walk) -> set[int]:
     """The numbers of the bot's open trades."""
-    token = json.loads(api_login(bot, "nasos", bot.secret("bots/nasos/api", "password")) or "{}")["access_token"]
-    status, _, body = bot.https("/api/v1/status", {"Authorization": f"Bearer {token}"})
+    status, _, body = bot.https("/api/v1/status", bot.bearer)
     assert status == 200
     return {trade["trade_id"] for trade in json.loads(body) if trade["is_open"]}
 

@@ -11,20 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.stack import Walk, api_login, until
+from fixtures.stack import Walk, until
 
 
 def _trades(walk: Walk) -> int:
-    token = json.loads(until(lambda: api_login(walk, "nasos", walk.secret("bots/nasos/api", "password")), 90))[
-        "access_token"
-    ]
-    _, _, body = walk.https("/api/v1/trades", {"Authorization": f"Bearer {token}"})
-    return int(json.loads(body)["total_trades"]) + len(
-        json.loads(walk.https("/api/v1/status", {"Authorization": f"Bearer {token}"})[2])
-    )
+    until(lambda: walk.https("/api/v1/count", walk.bearer)[0] == 200, 90)
+    _, _, body = walk.https("/api/v1/trades", walk.bearer)
+    return int(json.loads(body)["total_trades"]) + len(json.loads(walk.https("/api/v1/status", walk.bearer)[2]))
 
 
-@pytest.mark.parametrize("program", ["vault", "exchange", "postgres", "nginx", "bot", "housekeeping"])
+@pytest.mark.parametrize("program", ["vault", "exchange", "postgres", "nginx", "gateway", "bot", "housekeeping"])
 def test_a_killed_program_comes_back(bot: Walk, program: str) -> None:
     """kill -9 of any supervised process: it is back and proven healthy, and no other was restarted."""
     before = {entry["name"]: entry["pid"] for entry in bot.json("status")["programs"]}
@@ -41,8 +37,7 @@ def test_the_bot_trades_on_while_vault_is_down(bot: Walk) -> None:
     assert vault
     os.kill(vault, signal.SIGSTOP)  # alive for the supervisor, dead for every client
     try:
-        status, _, body = bot.https("/api/v1/ping")
-        assert (status, json.loads(body)) == (200, {"status": "pong"})
+        assert bot.pings()
         until(lambda: _refresh(bot)[told:] == ["failed"], 90)
         assert _freqtrades(bot) == bots
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import shutil
 import ssl
@@ -99,9 +98,9 @@ def test_secrets_are_there(moved: Moved) -> None:
 
 def test_the_trades_go_on(moved: Moved) -> None:
     """The restored bot knows every trade that the first one had closed or open when the backup was made."""
-    password = moved.secret("bots/nasos/api", "password")
-    pair = base64.b64encode(f"nasos:{password}".encode()).decode()
-    token = until(lambda: moved.api("/api/v1/token/login", f"Basic {pair}", "POST"))["access_token"]
+    words = ("gateway", "token", "create", "restored")
+    token = moved.walk.run("./nasos", *words, extra=moved.extra).stdout.strip()
+    until(lambda: moved.api("/api/v1/count", f"Bearer {token}"))
     here = moved.api("/api/v1/trades?limit=500", f"Bearer {token}")["total_trades"]
     opened = moved.api("/api/v1/status", f"Bearer {token}")
     assert here + len(opened) > 0

@@ -225,7 +225,7 @@ class Gap:
         last = time.monotonic()
         while not stop.is_set():
             with contextlib.suppress(OSError):
-                if self.bot.https("/api/v1/ping")[0] == 200:
+                if self.bot.https("/api/v1/ping", self.bot.bearer)[0] == 200:
                     self.answers += 1
                     self.longest = max(self.longest, time.monotonic() - last)
                     last = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import pwd
@@ -14,8 +15,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from fixtures.stack import Walk, api_login
+from fixtures.stack import Walk, api_login, code_now, cookies_of
 
+PHRASE = "four words of a walker"
 SNIPPET = """
 from src.utils.security import VaultClient
 
@@ -34,7 +36,7 @@ def test_set_up_says_where_and_what_next(stack: Walk) -> None:
     """The closing text has the address, how to log in, and the next commands."""
     for text in (
         f"https://localhost:{stack.port}",
-        "./nasos secret get bots/nasos/api --field password --reveal",
+        "./nasos gateway user add YOU --role admin",
         "./nasos status",
         "./nasos down",
         "recovery.json",
@@ -55,7 +57,7 @@ def test_every_part_proves_its_health(stack: Walk) -> None:
     shown = stack.json("status")
     assert shown["healthy"] is True
     evidence = {entry["name"]: entry["evidence"] for entry in shown["programs"]}
-    parts = ["vault", "exchange", "postgres", "bot", "nginx", "housekeeping", "watcher", "rotator"]
+    parts = ["vault", "exchange", "postgres", "bot", "gateway", "nginx", "housekeeping", "watcher", "rotator"]
     assert list(evidence) == parts
     assert "audited read" in evidence["vault"]
     assert "login as nasos_a" in evidence["postgres"]
@@ -99,12 +101,50 @@ def test_the_database_refuses_plain_text_and_wrong_passwords(stack: Walk, mode: 
         )  # fmt: skip
 
 
-def test_login_through_https_works_and_a_wrong_password_does_not(stack: Walk) -> None:
-    """The front door lets the stored password in and no other."""
+def test_the_bots_password_opens_the_bot_and_not_the_front_door(stack: Walk) -> None:
+    """The stored password, and no other, logs in at the bot itself; what it gives there opens nothing in front."""
     assert api_login(stack, "nasos", "not-the-password") is None
-    body = api_login(stack, "nasos", stack.secret("bots/nasos/api", "password"))
+    password = stack.secret("bots/nasos/api", "password")
+    body = api_login(stack, "nasos", password)
     assert body
-    assert "access_token" in json.loads(body)
+    token = json.loads(body)["access_token"]
+    assert stack.https("/api/v1/balance", {"Authorization": f"Bearer {token}"})[0] == 401
+    pair = base64.b64encode(f"nasos:{password}".encode()).decode()
+    assert stack.https("/api/v1/token/login", {"Authorization": f"Basic {pair}"}, "POST", b"")[0] == 401
+
+
+def test_a_programs_token_opens_what_its_role_may(stack: Walk) -> None:
+    """A viewer's token reads and does not trade; revoked, it opens nothing."""
+    token = stack.nasos("gateway", "token", "create", "a-screen").stdout.strip()
+    head = {"Authorization": f"Bearer {token}"}
+    assert stack.until(lambda: stack.https("/api/v1/count", head)[0] == 200)
+    assert stack.https("/api/v1/stopbuy", head, "POST", b"")[0] == 403
+    [known] = [each for each in stack.json("gateway", "token", "list") if each["name"] == "a-screen"]
+    stack.nasos("gateway", "token", "revoke", known["id"])
+    assert stack.https("/api/v1/count", head)[0] == 401
+
+
+def test_a_person_comes_in_with_password_and_code_and_leaves(stack: Walk) -> None:
+    """Right password, wrong code: the same answer as for nobody; both right: the bot's data; logged out: nothing."""
+    key = stack.nasos("gateway", "user", "add", "walker", "--role", "trader", stdin=f"{PHRASE}\n").stdout.split()[-1]
+
+    def answer(name: str, code: str) -> tuple[int, dict[str, str], bytes]:
+        typed = json.dumps({"name": name, "password": PHRASE, "code": code}).encode()
+        return stack.https("/auth/login", {"Content-Type": "application/json"}, "POST", typed)
+
+    wrong, nobody = answer("walker", "000000"), answer("nobody-here", "000000")
+    assert (wrong[0], wrong[2]) == (nobody[0], nobody[2]) == (401, wrong[2])
+    status, headers, _ = stack.until(lambda: (got := answer("walker", code_now(key)))[0] == 200 and got)
+    assert status == 200
+    cookies = {"Cookie": cookies_of(headers)}
+    assert stack.https("/api/v1/count", cookies)[0] == 200
+    assert stack.https("/api/v1/stopbuy", {**cookies, "Origin": "https://evil.example"}, "POST", b"")[0] == 403
+    status, _, body = stack.https("/api/v1/token/login", {**cookies, "Authorization": "Basic eDp5"}, "POST", b"")
+    token = json.loads(body)["access_token"]
+    assert stack.https("/api/v1/count", {"Authorization": f"Bearer {token}"})[0] == 200
+    stack.nasos("gateway", "user", "logout", "walker")
+    assert stack.https("/api/v1/count", {"Authorization": f"Bearer {token}"})[0] == 401
+    assert stack.https("/auth/refresh", cookies, "POST", b"")[0] == 401
 
 
 def test_basic_auth_is_refused_outside_login(stack: Walk) -> None:
@@ -130,7 +170,7 @@ def test_the_app_role_cannot_read_the_bots_secrets(stack: Walk) -> None:
 
 
 def test_each_service_runs_as_its_own_user_under_root(stack: Walk) -> None:
-    """Run as root: five services, five uids, none of them root. Run as a user: everything is that user's."""
+    """Run as root: six services, six uids, none of them root. Run as a user: everything is that user's."""
     owners = {}
     for entry in stack.json("status")["programs"]:
         owners[entry["name"]] = Path(f"/proc/{entry['pid']}").stat().st_uid
@@ -138,7 +178,7 @@ def test_each_service_runs_as_its_own_user_under_root(stack: Walk) -> None:
         assert owners.pop("housekeeping") == 0  # root, confined, and on a service's files that service
         assert owners.pop("watcher") == 0  # reads two users' ledgers; what it sends out, nasos-alerts sends
         assert owners.pop("rotator") == 0  # confined; replaces the credential files of every service
-        assert len(set(owners.values())) == 5
+        assert len(set(owners.values())) == 6
         assert 0 not in owners.values()
         assert pwd.getpwuid(owners["vault"]).pw_name == "nasos-vault"
     else:

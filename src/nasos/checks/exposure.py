@@ -67,6 +67,10 @@ MAP: Final = (
     Listed("tls/acme/pair-*", PASSAGE),
     Listed("tls/acme/pair-*/chain.pem", 0o644, "nginx"),
     Listed("tls/acme/pair-*/key.pem", 0o600, "nginx"),
+    Listed("tls/gateway.pem", 0o644, "gateway"),
+    Listed("tls/gateway.key", 0o600, "gateway"),
+    Listed("tls/nginx.pem", 0o644, "nginx"),
+    Listed("tls/nginx.key", 0o600, "nginx"),
     Listed("login.json", 0o600),
     Listed("vault", 0o700, "vault"),
     Listed("vault/config.hcl", 0o600, "vault"),
@@ -80,6 +84,8 @@ MAP: Final = (
     Listed("postgres/data", 0o700, "postgres"),
     Listed("audit/*/audit.log-*", 0o600, "vault"),
     Listed("nginx", 0o700, "nginx"),
+    Listed("gateway", 0o700, "gateway"),
+    Listed("gateway/*", 0o600, "gateway"),
     Listed("bot", PASSAGE),
     Listed("bot/*", 0o700, "bot"),
     Listed("bot/*/base.json", 0o600, "bot"),
@@ -102,6 +108,7 @@ MAP: Final = (
     Listed("ledger", PASSAGE),
     Listed("ledger/events*", 0o600),
     Listed("run/bot/events*", 0o600, "bot"),
+    Listed("run/gateway/events*", 0o600, "gateway"),
 )
 """Everything that is private, and the directories around it."""
 

@@ -89,6 +89,7 @@ def internal_ports(target: Target) -> Verdict:
         return Skipped("there is no stack here")
     ports = target.ports
     internal = {ports.vault: "vault", ports.postgres: "postgres", ports.bot: "bot", ports.exchange: "exchange"}
+    internal |= {ports.gateway: "gateway"}
     found = [(internal[port], address) for address, port in listeners() if port in internal]
     exposed = sorted({f"{name} on {address}" for name, address in found if not address.is_loopback})
     if exposed:

@@ -23,6 +23,7 @@ class Ports:
     postgres: int
     bot: int
     exchange: int
+    gateway: int
 
 
 @dataclass(frozen=True, slots=True)

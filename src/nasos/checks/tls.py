@@ -19,7 +19,7 @@ from nasos.finding import Severity
 if TYPE_CHECKING:
     from nasos.tls.standing import Standing
 
-SERVICES: Final = ("vault", "postgres", "bot", "edge")
+SERVICES: Final = ("vault", "postgres", "bot", "edge", "gateway", "nginx")
 """Who has a certificate."""
 
 HEADERS: Final = {

@@ -140,7 +140,7 @@ def keygen(file: Path) -> None:
 @_file
 @_identity
 @_key
-@click.option("--port", type=click.IntRange(1024, 65530), help="HTTPS port, if not the backup's.")
+@click.option("--port", type=click.IntRange(1024, 65529), help="HTTPS port, if not the backup's.")
 @click.option("--force", is_flag=True, help="Also where a stack is; it is moved aside, not deleted.")
 @json_option
 def restore(  # noqa: PLR0913  one argument per option

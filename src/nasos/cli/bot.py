@@ -223,7 +223,7 @@ def _target(settings: Settings, bot: str, vault: VaultClient) -> TradeDatabase |
 
 def _ensure_role(settings: Settings, stack: Stack, bot: str) -> None:
     """The bot's own Vault role and credential, beside those of the configured bot."""
-    from nasos.stack.bootstrap import desired
+    from nasos.stack.bootstrap import desired, owners
     from nasos.vault.bootstrap import Files, bootstrap
     from nasos.vault.client import VaultApi
 
@@ -232,12 +232,14 @@ def _ensure_role(settings: Settings, stack: Stack, bot: str) -> None:
     from dataclasses import replace
 
     wanted = desired(settings, stack.home.users)
-    uid = stack.home.users.uid("bot")
-    owners = {**wanted.owners, **({f"bot-{bot}": uid} if uid is not None else {})}
     with contextlib.closing(VaultApi(stack.vault_address, stack.ca_file)) as api:
         bootstrap(
             api,
-            replace(wanted, bots=tuple(dict.fromkeys((*wanted.bots, bot))), owners=owners),
+            replace(
+                wanted,
+                bots=tuple(dict.fromkeys((*wanted.bots, bot))),
+                owners={**wanted.owners, **owners(stack.home.users, [bot])},
+            ),
             Files.below(stack.home.root),
             ledger=stack.ledger(),
             now=datetime.now(UTC),

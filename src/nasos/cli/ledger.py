@@ -103,9 +103,9 @@ def _remembered(loaded: Settings) -> dict[str, list[Remembered]]:
 
 
 def ledgers(home: Path) -> list[Path]:
-    """The operator's ledger, and the one that a bot with a user of its own writes (run as root)."""
-    bot = home / "run" / "bot" / "events.jsonl"
-    return [home / "ledger" / "events.jsonl", *([bot] if bot.is_file() else [])]
+    """The operator's ledger, and those of services with a user of their own (run as root)."""
+    own = [home / "run" / name / "events.jsonl" for name in ("bot", "gateway")]
+    return [home / "ledger" / "events.jsonl", *(path for path in own if path.is_file())]
 
 
 def _shown(path: Path, found: Examination) -> dict[str, object]:

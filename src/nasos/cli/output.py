@@ -2,7 +2,7 @@
 
 Rules: answers go to stdout, everything else to stderr; errors are ``nasos: error: ...`` and ``nasos: hint: ...``,
 lower case, no full stop; ``--json`` prints exactly one JSON document whose shape is in docs/json.md. Nothing here
-accepts a ``Secret`` except ``reveal``, which ``nasos secret get`` alone calls.
+accepts a ``Secret`` except ``reveal``, which ``nasos secret get`` alone calls, and ``qr`` for a new second factor.
 """
 
 from __future__ import annotations
@@ -47,6 +47,17 @@ def reveal(secret: Secret) -> None:
     sys.stdout.write(secret.reveal())
     if sys.stdout.isatty():
         sys.stdout.write("\n")
+
+
+def qr(secret: Secret) -> None:
+    """A secret as a picture that a telephone reads: only for a new second factor, which its owner asked for."""
+    import io
+
+    import segno
+
+    drawn = io.StringIO()
+    segno.make(secret.reveal(), error="l").terminal(out=drawn, compact=True)
+    click.echo(drawn.getvalue())
 
 
 def json_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -24,6 +24,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "vault": ("nasos.cli.vault", "Bootstrap, unseal and inspect the Vault server."),
     "login": ("nasos.cli.login", "Log in as a person; commands then act under that name."),
     "logout": ("nasos.cli.login", "End that login."),
+    "gateway": ("nasos.cli.gateway", "The front door: who logs in there, and what programs use."),
     "tls": ("nasos.cli.tls", "Certificates of the stack."),
     "cloudflare": ("nasos.cli.cloudflare", "DNS records by container labels."),
     "check": ("nasos.cli.check", "The security test: what is wrong, why it matters, how to mend it."),

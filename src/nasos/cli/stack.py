@@ -13,7 +13,18 @@ from nasos.cli.recorded import recorded
 from nasos.errors import EXIT_CLEAN, EXIT_FINDINGS, UsageError
 from nasos.settings import load
 
-PROGRAMS: Final = ("vault", "exchange", "postgres", "bot", "nginx", "housekeeping", "watcher", "rotator", "supervisord")
+PROGRAMS: Final = (
+    "vault",
+    "exchange",
+    "postgres",
+    "bot",
+    "gateway",
+    "nginx",
+    "housekeeping",
+    "watcher",
+    "rotator",
+    "supervisord",
+)
 
 
 def progress(text: str, seconds: float) -> None:
@@ -24,7 +35,7 @@ def progress(text: str, seconds: float) -> None:
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(1024, 65530), help="HTTPS port; the ports after it follow.")
+@click.option("--port", type=click.IntRange(1024, 65529), help="HTTPS port; the ports after it follow.")
 @click.option("--at-boot/--no-at-boot", default=None, help="Also at boot, by systemd; or not any more.")
 @click.option("--yes", is_flag=True, help="Agree, once, to real money on embedded servers.")
 @json_option

@@ -24,7 +24,9 @@ from nasos.stack.users import SERVICES, Users
 from nasos.stack.watcher import state as watching
 from nasos.stack.watcher.report import silent_seconds
 
-PROGRAMS: Final = ("vault", "postgres", "exchange", "bot", "nginx", "housekeeping", "watcher", "rotator", "supervisord")
+PROGRAMS: Final = (
+    "vault", "postgres", "exchange", "bot", "gateway", "nginx", "housekeeping", "watcher", "rotator", "supervisord",
+)  # fmt: skip
 MOUNTS: Final = Path("/proc/self/mounts")
 LASTING: Final = ("ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "bcachefs")
 """File systems that keep what is written, and on which a log may grow."""
@@ -63,7 +65,7 @@ def target(settings: Settings) -> Target:
 
 def _ports(record: Record) -> Ports:
     ports = record.ports
-    return Ports(ports.https, ports.vault, ports.postgres, ports.bot, ports.exchange)
+    return Ports(ports.https, ports.vault, ports.postgres, ports.bot, ports.exchange, ports.gateway)
 
 
 def _vault(settings: Settings) -> VaultConnection | None:

@@ -24,7 +24,7 @@ def welcome(stack: Stack, seconds: float) -> str:
         "",
         f"  open      {stack.address}   ({user_interface(stack.settings)})",
         f"  trust     {_trust(stack)}",
-        f"  log in    user {bot.name}, password: ./nasos secret get bots/{bot.name}/api --field password --reveal",
+        "  log in    ./nasos gateway user add YOU --role admin   (a password, and a QR code for your telephone)",
         "",
         "  next      ./scripts/security_test.sh    what is wrong, and how to mend it",
         "            ./nasos status                what runs",

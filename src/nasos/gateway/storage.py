@@ -104,14 +104,14 @@ class Storage:
 def _claim(path: Path) -> None:
     """Make the file if it is missing; refuse one that others could read or replace."""
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, PRIVATE)
+        # Never opened by us where it exists: closing any descriptor of a file drops all locks that this process has on
+        # it (fcntl(2)), also SQLite's; another process would then take itself for the last and remove the log in use.
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE))
+        status = path.lstat()
     except OSError as error:
         reason = (error.strerror or "unknown reason").lower()
         raise FileRefused(f"cannot open {path}: {reason}", f'"ls -l {path}" shows it') from None
-    try:
-        status = os.fstat(fd)
-    finally:
-        os.close(fd)
     if not stat.S_ISREG(status.st_mode):
         raise FileRefused(f"{path} is not a regular file", f'"ls -l {path}" shows what it is')
     if status.st_uid != os.geteuid():

@@ -106,6 +106,8 @@ FILES: Final = (
     Rule("log/*.log*", How.PUBLIC, "redacted before it is written"),
     Rule("ledger/events*", How.PUBLIC),
     Rule("run/bot/events*", How.PUBLIC),
+    Rule("run/gateway/events*", How.PUBLIC),
+    Rule("gateway/*", How.DERIVED, "hashes of tokens, which end by themselves: nasos gateway token list"),
 )
 """Files that others may not read: all of the state directory's map, and the keys beside it."""
 

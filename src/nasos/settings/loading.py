@@ -174,8 +174,8 @@ def _directory(named: str | None) -> Path | None:
 def _port(value: str | None) -> int | None:
     if not value:
         return None
-    if not re.fullmatch(r"[0-9]{4,5}", value) or not 1024 <= int(value) <= 65530:
-        raise SettingsError(f"NASOS_PORT is {value!r}, not a port from 1024 to 65530", "NASOS_PORT=8443")
+    if not re.fullmatch(r"[0-9]{4,5}", value) or not 1024 <= int(value) <= 65529:
+        raise SettingsError(f"NASOS_PORT is {value!r}, not a port from 1024 to 65529", "NASOS_PORT=8443")
     return int(value)
 
 

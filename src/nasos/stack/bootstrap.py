@@ -7,7 +7,7 @@ more, somebody changed a setting): that is said aloud and recorded, and the bot 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from nasos.errors import BootstrapRefused, CredentialRejected, PermissionDenied
@@ -23,11 +23,16 @@ from nasos.vault.roles import LOOPBACK, entrusted
 
 def desired(settings: Settings, users: Users) -> Desired:
     """What the embedded server should look like."""
-    bot, uid = settings.bot.name, users.uid("bot")
     return Desired(
-        bots=(bot,), bound_cidrs=LOOPBACK, owners={f"bot-{bot}": uid} if uid is not None else {},
+        bots=(settings.bot.name,), bound_cidrs=LOOPBACK, owners=owners(users, [settings.bot.name]),
         own=entrusted(settings.rotation),
     )  # fmt: skip
+
+
+def owners(users: Users, bots: Iterable[str]) -> dict[str, int]:
+    """Role -> uid of the service that reads its credential; empty where the operator runs everything."""
+    reading = {"gateway": "gateway", **{f"bot-{bot}": "bot" for bot in bots}}
+    return {role: uid for role, service in reading.items() if (uid := users.uid(service)) is not None}
 
 
 def bootstrap_embedded(stack: Stack, wait_answering: Callable[[VaultApi], None], warn: Callable[[str], None]) -> None:

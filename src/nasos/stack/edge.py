@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from nasos.files import atomic_write
+from nasos.gateway.config import Bot, Config
 from nasos.settings import Settings
 from nasos.stack.binaries import find
 from nasos.stack.home import Home
 from nasos.stack.ports import Ports
 from nasos.tls import edge_hosts, nginx
+from nasos.tls.development import NGINX
 from nasos.tls.trust import edge_files
 
 
@@ -21,6 +23,22 @@ def user_interface(settings: Settings) -> str:
 def _frequi(settings: Settings) -> bool:
     packages = (settings.bot_python().parent.parent / "lib").glob("python3*/site-packages")
     return any((package / "freqtrade/rpc/api_server/ui/installed/index.html").is_file() for package in packages)
+
+
+def front_door(home: Home, settings: Settings, ports: Ports) -> Config:
+    """What the gateway of this stack is told."""
+    # With a user of its own it could forge what the operator's ledger says of others.
+    ledger = home.run("gateway") / "events.jsonl" if home.users.separate else home.ledger
+    return Config(
+        port=ports.gateway,
+        tls=home.tls,
+        client=NGINX,
+        vault=f"https://127.0.0.1:{ports.vault}",
+        credential=home.credentials / "gateway.json",
+        database=home.root / "gateway" / "sessions.db",
+        ledger=ledger,
+        bots=(Bot(name=settings.bot.name, port=ports.bot, hosts=edge_hosts(settings.tls.hosts)),),
+    )
 
 
 def write_configuration(home: Home, settings: Settings, ports: Ports) -> bool:
@@ -41,6 +59,7 @@ def write_configuration(home: Home, settings: Settings, ports: Ports) -> bool:
         upstream_ca=home.tls / "ca.pem",
         directory=directory,
         page=Path(__file__).parent / "page",
+        gateway=nginx.Gateway(ports.gateway, home.tls / "nginx.pem", home.tls / "nginx.key"),
         frequi=_frequi(settings),
     )
     path, candidate = directory / "nginx.conf", directory / "nginx.conf.new"

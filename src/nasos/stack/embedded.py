@@ -118,6 +118,7 @@ class Stack:
                 self.ports.https, self.settings.stack.listen, self.settings.tls.hosts[0], self.edge_ca_file
             ),
         }
+        known["gateway"] = health.gateway(self.ports.gateway, self.home.tls)
         known["housekeeping"] = lambda: proven(self.home.run("housekeeping"))
         known["watcher"] = lambda: watching(self.home.run("watcher"))
         known["rotator"] = lambda: looking(self.home.run("rotator"))

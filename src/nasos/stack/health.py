@@ -26,8 +26,9 @@ from nasos.vault import VaultClient
 REQUEST_SECONDS: Final = 5.0
 
 _OF_THE_BOT: Final = {401: "its API refuses the login that is in Vault"}
-_BEHIND: Final = "nginx answers, but the bot behind it does not"
-_OF_THE_EDGE: Final = {502: _BEHIND, 503: _BEHIND, 504: _BEHIND}
+_OF_THE_GATEWAY: Final = {503: "it has nothing from Vault"}
+_BEHIND: Final = "nginx answers, but the gateway behind it does not"
+_OF_THE_EDGE: Final = {200: "it lets strangers in", 502: _BEHIND, 503: _BEHIND, 504: _BEHIND}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,15 +176,28 @@ class _Shown(msgspec.Struct):
     dry_run: bool
 
 
+def gateway(port: int, tls: Path) -> Probe:
+    """What it says of itself, asked as nginx asks: an audited read of Vault, and the keys that sign."""
+
+    def probe() -> str:
+        context = ssl.create_default_context(cafile=str(tls / "ca.pem"))
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        context.load_cert_chain(tls / "nginx.pem", tls / "nginx.key")
+        status, _ = _get(_ByName("127.0.0.1", port, "gateway.localhost", context), "/auth/health", {}, _OF_THE_GATEWAY)
+        return f"signs, audited read ({status})"
+
+    return probe
+
+
 def edge(port: int, listen: str, host: str, ca_file: Path) -> Probe:
-    """A verified HTTPS request through nginx to the bot."""
+    """A verified HTTPS request through nginx, which asks the gateway and lets no stranger in."""
 
     def probe() -> str:
         context = ssl.create_default_context(cafile=str(ca_file))
         context.verify_flags |= ssl.VERIFY_X509_STRICT
         connection = _ByName(listen, port, host, context)
-        status, _ = _get(connection, "/api/v1/ping", {"Host": host}, _OF_THE_EDGE)
-        return f"https request to {host} ({status})"
+        status, _ = _get(connection, "/api/v1/ping", {"Host": host}, _OF_THE_EDGE, expected=401)
+        return f"https request to {host}, closed to strangers ({status})"
 
     return probe
 
@@ -205,6 +219,7 @@ def _get(
     path: str,
     headers: Mapping[str, str] | None = None,
     meanings: Mapping[int, str] | None = None,
+    expected: int = 200,
 ) -> tuple[int, bytes]:
     try:
         connection.request("GET", path, headers=dict(headers or {}))
@@ -212,7 +227,7 @@ def _get(
         body = answer.read(1 << 20)
     finally:
         connection.close()
-    if answer.status != 200:
+    if answer.status != expected:
         meaning = (meanings or {}).get(answer.status, "it answers, but not with what was asked for")
         raise ProgramFailed(f"{meaning} ({answer.status})")
     return answer.status, body

@@ -86,7 +86,7 @@ class Home:
             StackError: ``stack.json`` cannot be understood.
         """
         try:
-            return msgspec.json.decode(self.record_path.read_bytes(), type=Record)
+            return _completed(self.record_path.read_bytes())
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -110,7 +110,8 @@ class Home:
         for name in ("tls", "credentials", "run", "bot", "ledger"):
             private_directory(self.root / name, mode=outer)
         private_directory(self.log)
-        for name, service in (("vault", "vault"), ("audit", "vault"), ("postgres", "postgres"), ("nginx", "nginx")):
+        for name, service in (("vault", "vault"), ("audit", "vault"), ("postgres", "postgres"), ("nginx", "nginx"),
+                              ("gateway", "gateway")):  # fmt: skip
             private_directory(self.root / name, self.users.uid(service))
         for name in ("primary", "second"):
             private_directory(self.root / "audit" / name, self.users.uid("vault"))
@@ -120,6 +121,7 @@ class Home:
             "postgres",
             "exchange",
             "bot",
+            "gateway",
             "nginx",
             "housekeeping",
             "watcher",
@@ -179,6 +181,15 @@ class Home:
         if not (path.exists() and _private(path.parent, owner)):  # systemd's credentials are on a read-only file system
             private_directory(path.parent, owner)
         return path
+
+
+def _completed(content: bytes) -> Record:
+    """A record of before the gateway names no port for it: it follows the base port like the others."""
+    found = msgspec.json.decode(content, type=dict[str, object])
+    ports = found.get("ports")
+    if isinstance(ports, dict) and isinstance(ports.get("https"), int):
+        found["ports"] = {"gateway": ports["https"] + 6, **ports}
+    return msgspec.convert(found, Record)
 
 
 def _private(directory: Path, owner: int | None) -> bool:

@@ -26,6 +26,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     bot: Port
     exchange: Port
     vault_cluster: Port
+    gateway: Port
 
     @classmethod
     def following(cls, https: int) -> Ports:
@@ -37,6 +38,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
             bot=https + 3,
             exchange=https + 4,
             vault_cluster=https + 5,
+            gateway=https + 6,
         )
 
 
@@ -67,7 +69,7 @@ def _refused(error: OSError, name: str, address: str, port: int, base: int) -> P
             'listen = "127.0.0.1" under [stack] of nasos.toml, or one that "ip address" shows',
         )
     reason = os.strerror(error.errno or 0).lower()
-    other = base + 1000 if base + 1000 <= 65530 else base - 1000
+    other = base + 1000 if base + 1000 <= 65529 else base - 1000
     return PortTaken(
         f"port {port} ({name}) cannot be used: {reason}{_holder(port)}",
         f"choose another base port: ./nasos up --port {other}",

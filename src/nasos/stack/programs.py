@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from nasos.settings import Settings
+from nasos.stack.edge import front_door
 from nasos.stack.home import Home
 from nasos.stack.housekeeping.duties import duties
 from nasos.stack.ports import Ports
@@ -20,8 +21,10 @@ from nasos.stack.program import Program
 from nasos.stack.rotator.duties import SECONDS, Duties
 from nasos.stack.verified import command
 
-ORDER: Final = ("vault", "exchange", "postgres", "bot", "nginx", "housekeeping", "watcher", "rotator")
-STOP_ORDER: Final = ("rotator", "nginx", "bot", "exchange", "postgres", "vault", "housekeeping", "watcher")
+ORDER: Final = ("vault", "exchange", "postgres", "bot", "gateway", "nginx", "housekeeping", "watcher", "rotator")
+STOP_ORDER: Final = (
+    "rotator", "nginx", "gateway", "bot", "exchange", "postgres", "vault", "housekeeping", "watcher",
+)  # fmt: skip
 
 
 def programs(home: Home, settings: Settings, ports: Ports) -> list[Program]:
@@ -31,6 +34,7 @@ def programs(home: Home, settings: Settings, ports: Ports) -> list[Program]:
         "postgres": _postgres(home),
         "exchange": _exchange(home, ports),
         "bot": _bot(home, settings),
+        "gateway": _gateway(home, settings, ports),
         "nginx": _nginx(home),
         "housekeeping": _housekeeping(home, settings),
         "watcher": _watcher(home),
@@ -104,6 +108,14 @@ def bot_of(pid: int) -> str | None:
         return words[words.index("--bot") + 1]
     except (OSError, ValueError):
         return None
+
+
+def _gateway(home: Home, settings: Settings, ports: Ports) -> Program:
+    return Program(
+        "gateway",
+        [sys.executable, "-m", "nasos.gateway", front_door(home, settings, ports).encode()],
+        user=home.users.name("gateway"),
+    )
 
 
 def _nginx(home: Home) -> Program:

@@ -43,7 +43,7 @@ from nasos.stack.watch import Watch
 from nasos.vault import VaultClient
 from nasos.vault.client import VaultApi
 
-START_SECONDS: Final = {"vault": 30.0, "exchange": 15.0, "postgres": 30.0, "bot": 90.0, "nginx": 15.0,
+START_SECONDS: Final = {"vault": 30.0, "exchange": 15.0, "postgres": 30.0, "bot": 90.0, "gateway": 30.0, "nginx": 15.0,
                         "housekeeping": 15.0, "watcher": 15.0, "rotator": 60.0}  # fmt: skip
 """How long each may take to be healthy: ten times what was measured on a busy two-core machine."""
 
@@ -94,7 +94,7 @@ def _start_supervisor(stack: Stack, say: Say) -> Learned:
     if stack.supervisor.running():
         learned = stack.supervisor.learn(every)
         for name in learned.stale:
-            if name in ("housekeeping", "watcher", "rotator"):
+            if name in ("housekeeping", "watcher", "rotator", "gateway"):
                 stack.supervisor.renew(name)
             elif name != "bot":
                 say(f"! {name} is started in another way now: ./nasos restart {name}", 0.0)
@@ -135,11 +135,13 @@ def _bring_up(stack: Stack, learned: Learned, say: Say) -> None:
         for name in learned.gone:
             stack.supervisor.forget(name)
             say(f"{name} is not needed any more and was stopped", 0.0)
+        stack.supervisor.launch("gateway")
         # nginx needs the bot's answer only for its own proof.
         changed = write_configuration(stack.home, stack.settings, stack.ports)
         if not stack.supervisor.launch("nginx") and changed:
             stack.supervisor.signal("nginx", signal.SIGHUP)
         _wait(stack, "bot", probes["bot"])
+        _wait(stack, "gateway", probes["gateway"])
     with step(say, "nginx: HTTPS request proven"):
         _wait(stack, "nginx", probes["nginx"])
         if "rotator" in names:

@@ -12,9 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from nasos.errors import StackError
 
-SERVICES: Final = ("vault", "postgres", "nginx", "bot", "exchange", "alerts")
+SERVICES: Final = ("vault", "postgres", "nginx", "bot", "exchange", "alerts", "gateway")
+
+
+class Owner(msgspec.Struct, frozen=True):
+    """As whom a service's files are touched."""
+
+    uid: int
+    gid: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,12 @@ class Users:
         """The uid of a service; None where it runs as the operator."""
         name = self.name(service)
         return pwd.getpwnam(name).pw_uid if name else None
+
+    def owner(self, service: str) -> Owner | None:
+        """As whom a service's files are touched; None where it runs as the operator."""
+        name = self.name(service)
+        user = pwd.getpwnam(name) if name else None
+        return Owner(user.pw_uid, user.pw_gid) if user else None
 
     def key_directory(self) -> Path:
         """Parent of the unseal keys' directories."""

@@ -18,6 +18,10 @@ from nasos.tls.dev_ca import DevCa
 from nasos.tls.leaf import Leaf, ensure_leaf
 
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
+GATEWAY: Final = "gateway.localhost"
+"""The same for the gateway, that nginx asks who may pass."""
+NGINX: Final = "nginx.localhost"
+"""On nginx's certificate as a client: the gateway listens to nobody else."""
 BOT: Final = "bot.localhost"
 """A name that only the bot's certificate has: nginx asks for it, so that no other service can stand in for the bot."""
 
@@ -41,6 +45,8 @@ SERVICES: Final = (
     Service("postgres", "postgres", SIGHUP),
     Service("bot", "bot", None),  # its launcher looks, and hands it to the running API
     Service("edge", "nginx", SIGHUP),
+    Service("gateway", "gateway", None),  # it looks by itself
+    Service("nginx", "nginx", SIGHUP),
 )
 
 
@@ -56,6 +62,10 @@ def service_hosts(service: str, configured: Sequence[str]) -> tuple[str, ...]:
             return edge_hosts(configured)
         case "bot":
             return (BOT, *LOOPBACK)
+        case "gateway":
+            return (GATEWAY, *LOOPBACK)
+        case "nginx":
+            return (NGINX,)
     return LOOPBACK
 
 

@@ -22,7 +22,7 @@ from typing import Final
 from nasos.errors import TlsError
 from nasos.settings import child_environment, child_identity
 from nasos.tls import names, profile
-from nasos.tls.development import BOT
+from nasos.tls.development import BOT, GATEWAY
 
 OLDEST: Final = (1, 22)
 """Debian 12's; older ones miss parts that the template uses (``ssl_reject_handshake`` is of 1.19.4)."""
@@ -33,7 +33,7 @@ LOCAL_HSTS_SECONDS: Final = 3600
 would break other development servers there."""
 CHECK_SECONDS: Final = 20.0
 
-NEEDED_MODULES: Final = ("http_ssl_module", "http_v2_module")
+NEEDED_MODULES: Final = ("http_ssl_module", "http_v2_module", "http_auth_request_module")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,17 @@ class NginxBuild:
     """The library it runs with."""
     modules: frozenset[str]
     """Names given with ``--with-...``, without that prefix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """Whom the edge asks who may pass."""
+
+    port: int
+    """Https on 127.0.0.1."""
+    certificate: Path
+    """What the edge shows there."""
+    key: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +77,8 @@ class EdgeConfig:
     """nginx's own: pid file and temporary bodies."""
     page: Path
     """Directory of the status page and the error page."""
+    gateway: Gateway | None = None
+    """None: whoever has the bot's password may pass."""
     frequi: bool = False
     """Whether ``/`` is the bot's own FreqUI instead of the status page."""
     log: Path | None = None
@@ -118,6 +131,7 @@ def render(config: EdgeConfig, build: NginxBuild) -> str:
         "ticket_keys_stay": build.version < (1, 23, 2),
         "http2_directive": build.version >= HTTP2_DIRECTIVE,
         "frequi": config.frequi,
+        "gateway": config.gateway is not None,
     }
     return fill(template(), _places(config) | _addresses(config, build) | _tls(config, build), flags)
 
@@ -131,6 +145,8 @@ def _places(config: EdgeConfig) -> dict[str, str]:
         "certificate": _path(config.certificate),
         "key": _path(config.key),
         "upstream_ca": _path(config.upstream_ca),
+        "gateway_certificate": _path(config.gateway.certificate) if config.gateway else "",
+        "gateway_key": _path(config.gateway.key) if config.gateway else "",
     }
 
 
@@ -146,6 +162,8 @@ def _addresses(config: EdgeConfig, build: NginxBuild) -> dict[str, str]:
         "server_names": " ".join(f"[{host}]" if ":" in str(host) else str(host) for host in hosts),
         "upstream_port": str(config.upstream_port),
         "upstream_name": BOT,
+        "gateway_name": GATEWAY,
+        "gateway_port": str(config.gateway.port) if config.gateway else "",
     }
 
 

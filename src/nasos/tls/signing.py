@@ -64,7 +64,9 @@ def sign(ca: x509.Certificate, key: Key, request: Request, now: datetime) -> x50
         .not_valid_after(min(now + LEAF_LIFETIME, ca.not_valid_after_utc))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(sign_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
+        )
         .add_extension(
             x509.SubjectAlternativeName([general_name(host) for host in request.hosts]),
             critical=not list(request.subject),  # RFC 5280 4.2.1.6

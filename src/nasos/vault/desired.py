@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from nasos.vault.people import MOUNT as PEOPLE
-from nasos.vault.roles import Entrusted, Role, parameters, roles, viewer
+from nasos.vault.roles import Entrusted, Role, parameters, persons, roles
 
 MARKER: Final = "kv/data/nasos/_meta/bootstrap"
 """Written last; a server with it needs no root token any more."""
@@ -78,7 +78,13 @@ class Desired:
     def settings(self) -> tuple[Setting, ...]:
         """Everything on the server, in the order in which it can be made."""
         per_role = [(_policy(role), _role(role, self.bound_cidrs)) for role in self.roles]
-        return (*_ENGINES, *_AUDIT, *_LIMITS, _policy(viewer()), *(setting for pair in per_role for setting in pair))
+        return (
+            *_ENGINES,
+            *_AUDIT,
+            *_LIMITS,
+            *map(_policy, persons()),
+            *(setting for pair in per_role for setting in pair),
+        )
 
 
 def _policy(role: Role) -> Setting:

@@ -36,6 +36,8 @@ class Rights(enum.StrEnum):
     """What a person may do: the policy ``nasos-<rights>``."""
 
     OPERATOR = "operator"
+    TRADER = "trader"
+    """To Vault a viewer; at the gateway he may trade."""
     VIEWER = "viewer"
 
 
@@ -106,6 +108,11 @@ def people(api: VaultApi, token: Secret) -> tuple[Person, ...]:
     return tuple(person for person in found if person is not None)
 
 
+def person(api: VaultApi, token: Secret, name: str) -> Person | None:
+    """Who may log in under this name; None: nobody."""
+    return _person(api, token, person_name(name))
+
+
 def add(  # noqa: PLR0913  server, authority, and the four things that a person is
     api: VaultApi, token: Secret, name: str, password: Secret, *, rights: Rights, cidrs: Sequence[str] | None
 ) -> None:
@@ -135,6 +142,18 @@ def set_password(api: VaultApi, token: Secret, name: str, password: Secret) -> N
     """
     _require(api, token, name)
     api.request("POST", f"auth/{MOUNT}/users/{name}/password", {"password": good_password(password)}, token=token)
+    _end_logins(api, token, name)
+
+
+def set_rights(api: VaultApi, token: Secret, name: str, rights: Rights) -> None:
+    """Give a person other rights; every login with the old ones ends.
+
+    Raises:
+        SecretNotFound: There is no such person.
+    """
+    _require(api, token, name)
+    body = {"token_policies": [f"nasos-{rights}"]}
+    api.request("POST", f"auth/{MOUNT}/users/{name}/policies", body, token=token)
     _end_logins(api, token, name)
 
 

@@ -69,9 +69,9 @@ def entrusted(rotation: RotationSettings) -> Entrusted:
     return Entrusted(sorted(rotation.secrets), rotation.asked)
 
 
-def viewer() -> Role:
-    """What a person may do who only looks: a policy without an AppRole."""
-    return Role("viewer", _text("viewer") + _text("self"))
+def persons() -> tuple[Role, ...]:
+    """What a person may do who only looks, in Vault: policies without an AppRole. The gateway tells them apart."""
+    return tuple(Role(name, _text("viewer") + _text("self")) for name in ("viewer", "trader"))
 
 
 def parameters(role: Role, cidrs: Sequence[str] | None) -> dict[str, object]:
@@ -95,6 +95,9 @@ def parameters(role: Role, cidrs: Sequence[str] | None) -> dict[str, object]:
 def _policy(name: str, mintable: Sequence[str], own: Entrusted) -> str:
     bot = name.removeprefix("bot-")
     text = _text(name) if bot == name else _text("bot").replace("<bot>", bot)
+    if name == "gateway":
+        bots = [other.removeprefix("bot-") for other in mintable if other.startswith("bot-")]
+        text += "".join(_text("minted").replace("<bot>", each) for each in bots)
     if name == "rotator":
         text += "".join(_text("mint").replace("<role>", f"nasos-{role}") for role in mintable)
         text += "".join(_text("own").replace("<secret>", secret_path(secret)) for secret in own.rotated)

@@ -110,7 +110,7 @@ def test_the_target_is_built_from_the_record(home: Path) -> None:
     record = recorded(home)
     built = target(load())
     assert built.ports == Ports(
-        *(getattr(record.ports, name) for name in ("https", "vault", "postgres", "bot", "exchange"))
+        *(getattr(record.ports, name) for name in ("https", "vault", "postgres", "bot", "exchange", "gateway"))
     )
     assert built.vault is not None
     assert built.vault.address == f"https://127.0.0.1:{record.ports.vault}"

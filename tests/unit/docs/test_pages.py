@@ -138,7 +138,7 @@ def test_the_first_screen_shows_what_it_is_worth() -> None:
         "git clone",
         "./scripts/setup_security.sh",
         "https://localhost:8443",
-        "./nasos secret get bots/nasos/api --field password --reveal",
+        "./nasos gateway user add YOU --role admin",
         "./nasos status",
         "./scripts/security_test.sh",
         "./nasos down",
@@ -208,6 +208,8 @@ def test_every_file_with_a_secret_is_listed_with_its_mode() -> None:
         "log/*.log*",
         "ledger/events*",
         "run/bot/events*",
+        "run/gateway/events*",
+        "gateway/*",
         "run/watcher/state.json",
         "run/rotator/state.json",
         "tls/acme/renewal.json",
@@ -223,13 +225,25 @@ def test_every_file_with_a_secret_is_listed_with_its_mode() -> None:
 def test_the_architecture_names_every_event_and_no_other() -> None:
     """The ledger's names, as the code writes them."""
     page = documents.read("ARCHITECTURE.md").split("## Ledger event")[1].split("\n## ")[0]
-    families = "vault|secret|stack|postgres|bot|tls|ledger|host|program|alert|backup|rotation|cloudflare"
+    families = "gateway|vault|secret|stack|postgres|bot|tls|ledger|host|program|alert|backup|rotation|cloudflare"
     written = set()
     for path in (PROJECT / "src").rglob("*.py"):
         if "checks" not in path.parts:
             written |= set(re.findall(rf'"((?:{families})\.[a-z-]+)"', path.read_text()))
     leaves = {f"{service}.{kind}" for service in ("vault", "postgres", "bot") for kind in ("pem", "key")}
     files = {*leaves, "stack.json", "postgres.log", "backup.json", "cloudflare.json", "bot.localhost"}
+    leaves = {f"{service}.{kind}" for service in ("vault", "postgres", "bot", "gateway") for kind in ("pem", "key")}
+    files = {
+        *leaves,
+        "stack.json",
+        "postgres.log",
+        "backup.json",
+        "bot.localhost",
+        "gateway.localhost",
+        "nginx.localhost",
+        "sessions.db",
+        "gateway.json",
+    }
     assert set(re.findall(r"`([a-z]+\.[a-z-]+)`", page)) == written - files
 
 

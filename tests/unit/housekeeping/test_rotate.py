@@ -15,7 +15,8 @@ import pytest
 from fixtures.housekeeping import everything, log
 from nasos.errors import Error
 from nasos.stack.housekeeping import archives, rotate
-from nasos.stack.housekeeping.duties import Log, Owner
+from nasos.stack.housekeeping.duties import Log
+from nasos.stack.users import Owner
 
 NOW = datetime(2026, 11, 23, 6, 50, 40, tzinfo=UTC)
 

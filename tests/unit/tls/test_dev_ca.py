@@ -104,7 +104,7 @@ def test_profile_of_the_certificates(tmp_path: Path) -> None:
     constraints = ca.certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
     assert (constraints.ca, constraints.path_length) == (True, 0)
     usage = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    assert list(usage) == [ExtendedKeyUsageOID.SERVER_AUTH]
+    assert list(usage) == [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     authority = leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
     subject = ca.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     assert authority.key_identifier == subject.digest

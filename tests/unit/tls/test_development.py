@@ -12,12 +12,14 @@ NOW = datetime(2027, 1, 15, 12, tzinfo=UTC)
 
 
 def test_each_service_has_its_own_pair(tmp_path: Path) -> None:
-    """Four services, four keys; the edge also answers to the configured hosts, the bot to a name of its own."""
+    """Six certificates, six keys; the edge also answers to the configured hosts, the bot to a name of its own."""
     leaves = {leaf.service: leaf for leaf in issue_all(tmp_path, ["bot.lan"], now=NOW)}
-    assert set(leaves) == {"vault", "postgres", "bot", "edge"}
-    assert len({leaf.key.read_bytes() for leaf in leaves.values()}) == 4
+    assert set(leaves) == {"vault", "postgres", "bot", "edge", "gateway", "nginx"}
+    assert len({leaf.key.read_bytes() for leaf in leaves.values()}) == 6
     assert leaves["edge"].hosts == edge_hosts(["bot.lan"]) == ("bot.lan", "localhost", "127.0.0.1", "::1")
     assert leaves["vault"].hosts == ("localhost", "127.0.0.1", "::1")
+    assert leaves["gateway"].hosts == ("gateway.localhost", "localhost", "127.0.0.1", "::1")
+    assert leaves["nginx"].hosts == ("nginx.localhost",)
     assert leaves["bot"].hosts == ("bot.localhost", "localhost", "127.0.0.1", "::1")
 
 
@@ -26,7 +28,7 @@ def test_who_must_be_told_is_told_once(tmp_path: Path) -> None:
     told: list[str] = []
     notify = [lambda program, leaf: told.append(f"{program} {leaf.cert.exists()}")]
     issue_all(tmp_path, ["localhost"], now=NOW, notify=notify)
-    assert told == ["vault True", "postgres True", "bot True", "nginx True"]
+    assert told == ["vault True", "postgres True", "bot True", "nginx True", "gateway True", "nginx True"]
     told.clear()
     issue_all(tmp_path, ["localhost"], now=NOW, notify=notify)
     assert not told

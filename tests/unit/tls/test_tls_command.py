@@ -39,10 +39,10 @@ def test_setup_then_status(home: Path) -> None:
     status = _nasos(home, "tls", "status", "--json")
     shown = json.loads(status.stdout)
     assert (status.returncode, shown["good"]) == (0, True)
-    assert [one["service"] for one in shown["certificates"]] == ["vault", "postgres", "bot", "edge"]
+    assert [one["service"] for one in shown["certificates"]] == ["vault", "postgres", "bot", "edge", "gateway", "nginx"]
     events = [json.loads(line) for line in (home / "ledger" / "events.jsonl").read_text().splitlines()]
     assert [(event["event"], event["target"]) for event in events] == [
-        ("tls.issue", name) for name in ("vault", "postgres", "bot", "edge")
+        ("tls.issue", name) for name in ("vault", "postgres", "bot", "edge", "gateway", "nginx")
     ]
 
 

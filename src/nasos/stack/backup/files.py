@@ -34,7 +34,7 @@ _LEFT_OUT: Final = {
     # have parts of their own
     "vault", "postgres",
     # made anew at each start, or of this machine only
-    "nginx", "app.env", "credentials", "up.lock", "ballast", "backup.json",
+    "nginx", "gateway", "app.env", "credentials", "up.lock", "ballast", "backup.json",
     # logs
     "audit", "log",
     # must not lie beside the data
@@ -42,8 +42,8 @@ _LEFT_OUT: Final = {
     *(f"tls/{service.program}.{suffix}" for service in SERVICES for suffix in ("pem", "key")),
 }  # fmt: skip
 
-_OF_RUN: Final = "run/bot/events"
-"""All that is kept of ``run/``: the ledger of a bot with a user of its own."""
+_OF_RUN: Final = ("run/bot/events", "run/gateway/events")
+"""All that is kept of ``run/``: the ledgers of services with a user of their own."""
 
 _CACHES: Final = frozenset({"data", "logs", "plot"})
 """Directories of ``user_data`` that freqtrade downloads or writes anew."""
@@ -95,7 +95,7 @@ def _still(ledger: Path) -> Iterator[None]:
 def _wanted_directory(path: Path) -> bool:
     name = str(path)
     if path.parts[0] == "run":
-        return name in ("run", "run/bot")
+        return name in ("run", "run/bot", "run/gateway")
     caches = path.parts[0] == "bot" and len(path.parts) == 4 and path.parts[2] == "user_data" and path.name in _CACHES
     return name not in _LEFT_OUT and path.name != "__pycache__" and not caches
 
@@ -139,27 +139,27 @@ def described(path: Path, name: str, mode: int = PRIVATE) -> Part:
     return Part(name=name, size=path.stat().st_size, sha256=digest, mode=mode)
 
 
-def put_back(parts: Path, listed: Sequence[Part], home: Path, bot: Callable[[], int | None]) -> None:
+def put_back(parts: Path, listed: Sequence[Part], home: Path, uid: Callable[[str], int | None]) -> None:
     """Move the state's files from ``parts`` into a state directory whose directories stand already.
 
-    ``bot`` is the uid of the bot's files, where it is not our own.
+    ``uid`` tells that of a service's files, where it is not our own.
     """
-    owner = bot()
     for part in listed:
         tree, _, name = part.name.partition("/")
         if tree != STATE:
             continue
         target = home / name
-        services = owner is not None and name.startswith(("bot/", "run/bot/"))
+        service = next((each for each in ("bot", "gateway") if name.startswith((f"{each}/", f"run/{each}/"))), None)
+        owner = uid(service) if service else None
         for directory in reversed(target.relative_to(home).parents):
             path = home / directory
             if not path.is_dir():
                 path.mkdir(mode=PRIVATE_DIR)
-                if services and owner is not None:
+                if owner is not None:
                     os.chown(path, owner, -1)
         (parts / part.name).replace(target)
         target.chmod(part.mode)
-        if services and owner is not None:
+        if owner is not None:
             os.chown(target, owner, -1)
 
 

@@ -19,6 +19,7 @@ from nasos.database import Endpoint, Login, can_login, connect, set_password
 from nasos.errors import CredentialRejected, Error, SecretNotFound
 from nasos.secret import Secret
 from nasos.settings import AppRole
+from nasos.stack.bootstrap import owners
 from nasos.stack.embedded import Stack
 from nasos.vault import VaultClient, snapshot
 from nasos.vault.auth import AppRoleLogin, RoleFile
@@ -51,10 +52,12 @@ def renew_vault_credentials(stack: Stack, api: VaultApi, way_back: AppRole, stan
     """
     token = PATIENT.call(AppRoleLogin(api, way_back).obtain).token
     tokens = snapshot.end_all_tokens(api, token)
-    bot = stack.home.users.uid("bot")
     names = snapshot.role_names(api, token)
-    owners = {name: bot for name in names if name.startswith("bot-") and bot is not None}
-    files, roles = Credentials(stack.home.credentials, owners, stands_at=stands_at), [Role(name, "") for name in names]
+    bots = [name.removeprefix("bot-") for name in names if name.startswith("bot-")]
+    files, roles = (
+        Credentials(stack.home.credentials, owners(stack.home.users, bots), stands_at=stands_at),
+        [Role(name, "") for name in names],
+    )
     ended = snapshot.renew_secret_ids(api, token, roles, files)
     proofs = [_proof(f"Vault role {role.name}", partial(_login, api, files, role)) for role in roles]
     snapshot.close_way_back(api, token)

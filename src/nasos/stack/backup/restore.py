@@ -190,7 +190,7 @@ def _built(settings: Settings, staging: Staging, manifest: Manifest, keys: list[
     """The state directory with everything but what the servers hold."""
     home = Home(staging.home, staging.users)
     home.prepare(manifest.bot)
-    files.put_back(staging.parts, manifest.parts, home.root, lambda: staging.users.uid("bot"))
+    files.put_back(staging.parts, manifest.parts, home.root, staging.users.uid)
     own = replace(settings, home=staging.home)
     record = home.settle(own, wanted.port)
     stack = Stack(own, home, record, Supervisor(home))

@@ -6,7 +6,6 @@ Rules: no secret in it, and nothing that would have to be looked up: the program
 from __future__ import annotations
 
 import hashlib
-import pwd
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,17 +15,13 @@ import msgspec
 
 from nasos.settings import Settings
 from nasos.stack.home import Home
+from nasos.stack.users import Owner
 
 MB: Final = 1 << 20
-PROGRAMS: Final = ("vault", "postgres", "exchange", "bot", "nginx", "housekeeping", "watcher", "rotator", "supervisord")
+PROGRAMS: Final = (
+    "vault", "postgres", "exchange", "bot", "gateway", "nginx", "housekeeping", "watcher", "rotator", "supervisord",
+)  # fmt: skip
 """Those whose output supervisord writes down."""
-
-
-class Owner(msgspec.Struct, frozen=True):
-    """As whom a service's files are touched."""
-
-    uid: int
-    gid: int
 
 
 class Log(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,20 +96,14 @@ def _logs(home: Home, settings: Settings) -> Iterator[Log]:
     keep, days = chosen.logs_mb * MB, chosen.logs_days
     for path in audit_files(home, settings):
         yield Log(
-            path=path, writer="vault", signal=signal.SIGHUP, owner=_owner(home, "vault"),
+            path=path, writer="vault", signal=signal.SIGHUP, owner=home.users.owner("vault"),
             keep_bytes=chosen.audit_mb * MB, keep_days=chosen.audit_days,
         )  # fmt: skip
     for name in ("access.log", "error.log"):
         yield Log(
-            path=home.root / "nginx" / name, writer="nginx", signal=signal.SIGUSR1, owner=_owner(home, "nginx"),
+            path=home.root / "nginx" / name, writer="nginx", signal=signal.SIGUSR1, owner=home.users.owner("nginx"),
             keep_bytes=keep, keep_days=days,
         )  # fmt: skip
     for name in PROGRAMS:
         yield Log(path=home.log / f"{name}.log", keep_bytes=keep, keep_days=days)
     yield Log(path=home.log / "rotate.log", reopened=True, keep_bytes=keep, keep_days=days)
-
-
-def _owner(home: Home, service: str) -> Owner | None:
-    name = home.users.name(service)
-    user = pwd.getpwnam(name) if name else None
-    return Owner(user.pw_uid, user.pw_gid) if user else None

@@ -30,7 +30,8 @@ from nasos.errors import StackError
 from nasos.files import PRIVATE, fsync_directory
 from nasos.stack.housekeeping import archives
 from nasos.stack.housekeeping.archives import Archive
-from nasos.stack.housekeeping.duties import Log, Owner
+from nasos.stack.housekeeping.duties import Log
+from nasos.stack.users import Owner
 
 Tell = Callable[[str, int], None]
 """Sends a program a signal."""

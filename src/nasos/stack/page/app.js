@@ -1,4 +1,4 @@
-// The status page. Rules: tokens live in this module's memory and nowhere else; whatever the bot says is shown as
+// The status page. Rules: the session is in cookies that no script can read; whatever the bot says is shown as
 // text, never as markup; every failure is said in words that tell what to do.
 
 const REFRESH_MS = 5000;
@@ -8,8 +8,8 @@ const CLOSED_SHOWN = 8;
 const WORDS = {
   en: {
     welcome: "Your bot, behind one door",
-    username: "User name", password: "Password", login: "Log in", logout: "Log out",
-    hint: "The tokens stay in this tab's memory; closing or reloading it logs you out.",
+    username: "User name", password: "Password", code: "Code from your telephone", login: "Log in", logout: "Log out",
+    hint: "Nobody yet? ./nasos gateway user add NAME lets somebody in.",
     balance: "Balance", profit: "Profit", open: "Open trades", won: "Trades won",
     openTrades: "Open trades", closedTrades: "Recently closed",
     pair: "Pair", opened: "Opened", closed: "Closed", entry: "Entry", exit: "Exit", now: "Now", result: "Result",
@@ -19,7 +19,7 @@ const WORDS = {
     limit: "{0} of {1}", justNow: "just now", updated: "Updated {0}",
     dryRun: "Dry run", real: "Real money",
     running: "running", stopped: "stopped", paused: "paused", reload_config: "reloading",
-    wrong: "User name or password is not right.",
+    wrong: "Name, password or code is not right.",
     tooMany: "Too many attempts. Try again in {0} s.",
     ended: "Your session has ended. Please log in again.",
     down: "The bot does not answer; it may be restarting.",
@@ -31,8 +31,8 @@ const WORDS = {
   },
   ko: {
     welcome: "하나의 문 뒤에 있는 내 봇",
-    username: "사용자 이름", password: "비밀번호", login: "로그인", logout: "로그아웃",
-    hint: "토큰은 이 탭의 메모리에만 있습니다. 탭을 닫거나 새로 고치면 로그아웃됩니다.",
+    username: "사용자 이름", password: "비밀번호", code: "휴대전화의 일회용 코드", login: "로그인", logout: "로그아웃",
+    hint: "아직 아무도 없나요? ./nasos gateway user add NAME 으로 사용자를 추가하세요.",
     balance: "잔고", profit: "수익", open: "진행 중인 거래", won: "수익 거래",
     openTrades: "진행 중인 거래", closedTrades: "최근 종료된 거래",
     pair: "종목", opened: "진입", closed: "종료", entry: "진입가", exit: "청산가", now: "현재가", result: "손익",
@@ -42,7 +42,7 @@ const WORDS = {
     justNow: "방금", limit: "{1}건 중 {0}건", updated: "{0} 갱신",
     dryRun: "모의 거래", real: "실제 자금",
     running: "실행 중", stopped: "정지됨", paused: "일시 정지", reload_config: "다시 읽는 중",
-    wrong: "사용자 이름 또는 비밀번호가 맞지 않습니다.",
+    wrong: "이름, 비밀번호 또는 코드가 맞지 않습니다.",
     tooMany: "시도가 너무 많습니다. {0}초 뒤에 다시 시도하세요.",
     ended: "세션이 끝났습니다. 다시 로그인하세요.",
     down: "봇이 응답하지 않습니다. 다시 시작하는 중일 수 있습니다.",
@@ -60,7 +60,8 @@ const $ = (id) => document.getElementById(id);
 
 // --- the bot's API ----------------------------------------------------------------------------------------------
 
-let tokens = null;
+let session = null; // who is logged in on this page; another object after each login
+let renewal = null;
 
 class Refused extends Error {
   constructor(status, retryAfter) {
@@ -70,35 +71,30 @@ class Refused extends Error {
   }
 }
 
-async function call(path, authorization, method = "GET") {
-  const answer = await fetch(`/api/v1/${path}`, {
-    method, headers: { Authorization: authorization }, cache: "no-store", credentials: "omit", redirect: "error",
-    signal: AbortSignal.timeout(REQUEST_MS),
+async function call(path, method = "GET", body = undefined) {
+  const answer = await fetch(path, {
+    method, cache: "no-store", credentials: "same-origin", redirect: "error", signal: AbortSignal.timeout(REQUEST_MS),
+    ...(body && { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }),
   });
   if (!answer.ok) throw new Refused(answer.status, answer.headers.get("Retry-After"));
   return answer.json();
 }
 
-async function logIn(username, password) {
-  const bytes = new TextEncoder().encode(`${username}:${password}`);
-  const answer = await call("token/login", `Basic ${btoa(String.fromCharCode(...bytes))}`, "POST");
-  tokens = { access: answer.access_token, refresh: answer.refresh_token };
+// The access token lives minutes; one of the requests renews it, the others wait for that.
+function renewed() {
+  renewal ??= call("/auth/refresh", "POST").finally(() => { renewal = null; });
+  return renewal;
 }
 
 async function ask(path) {
-  const mine = tokens;
+  const mine = session;
   try {
-    return await call(path, `Bearer ${mine.access}`);
+    return await call(`/api/v1/${path}`);
   } catch (error) {
-    if (error.status !== 401 || tokens !== mine) throw error;
+    if (error.status !== 401 || session !== mine) throw error;
   }
-  // The access token lives 15 minutes; one of the requests renews it, the others wait for that.
-  mine.renewal ??= call("token/refresh", `Bearer ${mine.refresh}`, "POST").then((answer) => {
-    mine.access = answer.access_token;
-    mine.renewal = null;
-  });
-  await mine.renewal;
-  return call(path, `Bearer ${mine.access}`);
+  await renewed();
+  return call(`/api/v1/${path}`);
 }
 
 // --- figures ----------------------------------------------------------------------------------------------------
@@ -207,12 +203,12 @@ let timer = 0;
 
 async function refresh() {
   clearTimeout(timer);
-  const mine = tokens;
+  const mine = session;
   if (!mine) return;
   const names = ["show_config", "balance", "profit", "status", "trades"];
   const paths = names.map((name) => (name === "trades" ? `trades?limit=${CLOSED_SHOWN}&order_by_id=false` : name));
   const answers = await Promise.allSettled(paths.map(ask));
-  if (tokens !== mine) return; // logged out meanwhile
+  if (session !== mine) return; // logged out meanwhile
   const failed = answers.find((answer) => answer.status === "rejected")?.reason;
   if (failed?.status === 401) return leave(say("ended"));
   showBoard(Object.fromEntries(names.map((name, n) => [name, answers[n].value])));
@@ -225,7 +221,8 @@ async function refresh() {
 
 // --- coming and going -------------------------------------------------------------------------------------------
 
-function enter() {
+function enter(who) {
+  session = who;
   $("entrance").hidden = true;
   $("board").hidden = false;
   $("logout").hidden = false;
@@ -233,7 +230,7 @@ function enter() {
 }
 
 function leave(reason = "") {
-  tokens = null;
+  session = null;
   clearTimeout(timer);
   for (const id of ["board", "logout", "state", "money"]) $(id).hidden = true;
   for (const id of ["open-trades", "closed-trades"]) $(id).tBodies[0].replaceChildren();
@@ -254,13 +251,15 @@ function waitAndSay(seconds) {
 async function submitted(event) {
   event.preventDefault();
   const form = event.target;
-  const password = form.password.value;
+  const typed = { name: form.username.value, password: form.password.value, code: form.code.value };
   form.password.value = "";
+  form.code.value = "";
   $("enter").disabled = true;
   $("refusal").textContent = "";
   notice("");
+  let who;
   try {
-    await logIn(form.username.value, password);
+    who = await call("/auth/login", "POST", typed);
   } catch (error) {
     $("enter").disabled = false;
     $("refusal").textContent = error.status === 401 ? say("wrong") : `${trouble(error)} ${say("again")}`;
@@ -269,12 +268,35 @@ async function submitted(event) {
     return;
   }
   $("enter").disabled = false;
-  enter();
+  enter(who);
+}
+
+async function logOut() {
+  leave();
+  try {
+    await renewed(); // an access token that has ended could not say whose session is to end
+    await call("/auth/logout", "POST");
+  } catch (error) {
+    if (error.status !== 401) notice(trouble(error));
+  }
+}
+
+// A reload, or another tab: who is still logged in goes on.
+async function goOn() {
+  try {
+    enter(await call("/auth/me").catch((error) => {
+      if (error.status !== 401) throw error;
+      return renewed();
+    }));
+  } catch {
+    $("enter").disabled = false;
+  }
 }
 
 document.documentElement.lang = language;
 for (const element of document.querySelectorAll("[data-text]")) element.textContent = say(element.dataset.text);
 $("login").addEventListener("submit", submitted);
-$("logout").addEventListener("click", () => leave());
+$("logout").addEventListener("click", logOut);
 document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : refresh()));
 $("enter").disabled = false;
+goOn();

@@ -24,8 +24,9 @@ PATH: Final = "_meta/ledger"
 
 
 def paths(home: Path) -> dict[str, Path]:
-    """Name -> ledger: the operator's, and the one that a bot with a user of its own writes (run as root)."""
-    return {"operator": home / "ledger" / "events.jsonl", "bot": home / "run" / "bot" / "events.jsonl"}
+    """Name -> ledger: the operator's, and those of services with a user of their own (run as root)."""
+    own = {name: home / "run" / name / "events.jsonl" for name in ("bot", "gateway")}
+    return {"operator": home / "ledger" / "events.jsonl", **own}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,139 @@
+"""``nasos gateway user add | totp | role | logout | rm``: people who come in by the front door.
+
+Rules: nobody comes in without a second factor, so that adding somebody makes one; it is shown once. Who gets another
+role, another second factor, or is removed, is logged out everywhere first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
+from typing import Final
+
+import click
+
+from nasos.cli.context import operator_client
+from nasos.cli.gateway.files import sessions_of
+from nasos.cli.output import note, qr
+from nasos.cli.output import reveal as shown
+from nasos.cli.recorded import recorded
+from nasos.cli.vault.passwords import new_password
+from nasos.cli.vault.target import Target
+from nasos.errors import SecretNotFound, StackError
+from nasos.gateway import second_factor
+from nasos.gateway.access import Role
+from nasos.gateway.rights import ROLES
+from nasos.secret import Secret
+from nasos.vault import people
+from nasos.vault.client import VaultApi
+
+RIGHTS: Final = {role: rights for rights, role in ROLES.items()}
+
+_name = click.argument("name")
+_role = click.Choice([str(role) for role in Role])
+
+
+@click.group()
+def user() -> None:
+    """People who come in by the front door: with a password and a code from their telephone."""
+
+
+@user.command()
+@_name
+@click.option("--role", type=_role, default=str(Role.VIEWER), show_default=True,
+              help="viewer looks, trader also trades, admin does everything.")  # fmt: skip
+def add(name: str, role: str) -> None:
+    """Let a person in; the password is asked for, and the second factor is shown once, as a QR code."""
+    people.person_name(name)
+    target, password = Target.configured(), people.good_password(new_password())
+    factor = second_factor.fresh()
+    with _changing(target, name, {"what": "added", "role": role}) as (api, token):
+        if people.person(api, token, name) is None:
+            _keep(target, name, factor)
+        people.add(api, token, name, password, rights=RIGHTS[Role(role)], cidrs=target.desired.bound_cidrs)
+    _show(name, factor)
+    note(f"{name} may come in as {role}")
+
+
+@user.command()
+@_name
+def totp(name: str) -> None:
+    """Give a person another second factor; the one before ends, and so does what he is logged in to."""
+    target, factor = Target.configured(), second_factor.fresh()
+    with _changing(target, name, {"what": "another second factor"}) as (api, token):
+        if people.person(api, token, name) is None:
+            raise SecretNotFound(f"there is no person {name}", f"nasos gateway user add {name}")
+        _keep(target, name, factor)
+        _log_out(target, name, "another second factor")
+    _show(name, factor)
+
+
+@user.command("role")
+@_name
+@click.argument("new", type=_role)
+def role_(name: str, new: str) -> None:
+    """Give a person another role; what he is logged in to ends."""
+    target = Target.configured()
+    with _changing(target, name, {"what": "another role", "role": new}) as (api, token):
+        people.set_rights(api, token, name, RIGHTS[Role(new)])
+        _log_out(target, name, "another role")
+    note(f"{name} is {new} now; what he was logged in to has ended")
+
+
+@user.command()
+@_name
+def logout(name: str) -> None:
+    """End everything that a person is logged in to at the front door, at once."""
+    target = Target.configured()
+    with recorded(target.settings, "gateway.revoke", name) as detail:
+        detail["sessions"] = str(_log_out(target, name, "revoked"))
+    note(f"{name} is logged out: {detail['sessions']} sessions")
+
+
+@user.command()
+@_name
+def rm(name: str) -> None:
+    """End a person's access, his second factor, and everything he is logged in to."""
+    target = Target.configured()
+    with _changing(target, name, {"what": "removed"}) as (api, token):
+        _log_out(target, name, "removed")
+        people.remove(api, token, name)
+        with suppress(SecretNotFound), operator_client(settings=target.settings) as vault:
+            vault.forget(_place(name))
+    note(f"{name} can no longer come in")
+
+
+@contextmanager
+def _changing(target: Target, name: str, detail: Mapping[str, str]) -> Iterator[tuple[VaultApi, Secret]]:
+    with (
+        recorded(target.settings, "vault.person", people.person_name(name), detail),
+        closing(target.api()) as api,
+        target.authority(api) as token,
+    ):
+        yield api, token
+
+
+def _place(name: str) -> str:
+    return f"gateway/people/{name}"
+
+
+def _keep(target: Target, name: str, factor: Secret) -> None:
+    with operator_client(settings=target.settings) as vault:
+        vault.write(_place(name), {"totp": factor})
+
+
+def _log_out(target: Target, name: str, why: str) -> int:
+    """How many sessions ended; none where the gateway runs elsewhere."""
+    try:
+        with sessions_of(target.settings) as sessions:
+            return sessions.end_all(name, why, datetime.now(UTC))
+    except StackError:
+        return 0
+
+
+def _show(name: str, factor: Secret) -> None:
+    note("scan this with an authenticator app; it is shown once")
+    qr(second_factor.address(factor, name))
+    note("or type this key there:")
+    shown(factor)

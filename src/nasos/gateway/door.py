@@ -1,0 +1,180 @@
+"""Letting people and machines in: password and one-time code together, and nothing that would tell which was wrong.
+
+Rules:
+
+* Unknown name, wrong password, wrong code, no second factor and an attempt that came too early are one answer. Each
+  takes a whole number of `FLOOR`, so that time tells no more than the answer does.
+* A name that nobody has is asked about in Vault all the same, and counts in the throttle.
+* The token that Vault gives for a password is ended at once; what the person gets is a session of the gateway's.
+* Somebody's rights are looked up anew each time that his session goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from nasos.errors import LoginFailed, NameRefused, SessionRefused
+from nasos.gateway import rights, second_factor
+from nasos.gateway.access import Role
+from nasos.gateway.sessions import Opened, Sessions
+from nasos.gateway.spent import Spent
+from nasos.gateway.throttle import Throttle
+from nasos.gateway.told import Told
+from nasos.gateway.vaulted import Vaulted
+from nasos.secret import Secret
+from nasos.vault.people import person_name
+
+FLOOR: Final = 0.4
+"""Seconds; a login takes 0.1 to 0.2 on a quiet machine, most of it bcrypt in Vault."""
+
+
+MACHINE: Final = "approle/"
+"""Before the name of a program's AppRole; no person can be called that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who asks, as nginx saw him."""
+
+    address: str
+    program: str = ""
+    known: str | None = None
+    """Whose living session he showed."""
+
+    @property
+    def text(self) -> str:
+        """For lists."""
+        return f"{self.address} {self.program}"[:200].rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What logging in needs."""
+
+    vault: Vaulted
+    sessions: Sessions
+    spent: Spent
+    throttle: Throttle
+    told: Told
+
+    def log_in(self, name: str, password: Secret, code: str, client: Client) -> Opened:
+        """A session for the right name, password and code.
+
+        Raises:
+            LoginFailed: One of them is wrong, or it is too early to try again.
+            VaultError: It could not be found out.
+        """
+        begun = time.monotonic()
+        try:
+            role, why = self._judged(name, password, code, client, begun)
+        finally:
+            _wait(begun)
+        if role is None:
+            raise LoginFailed(why)
+        return self._opened(name, role, client, "gateway.login")
+
+    def machine(self, role_id: str, secret_id: Secret, client: Client) -> Opened:
+        """A session for an AppRole that has a role here.
+
+        Raises:
+            LoginFailed: It is none, has no role here, or it is too early to try again.
+            VaultError: It could not be found out.
+        """
+        begun = time.monotonic()
+        account = f"approle/{role_id[:64]}"
+        try:
+            early = self.throttle.wait(client.address, account, begun) > 0
+            name = None if early else self.vault.machine(role_id, secret_id)
+            given = self.vault.machine_role(name) if name else None
+        finally:
+            _wait(begun)
+        if name is None or given not in set(Role):
+            if not early:
+                self.throttle.failed(client.address, account, begun)
+            self.told.refused("gateway", "gateway.token", name or "unknown", client=client.address)
+            raise LoginFailed("refused")
+        self.throttle.succeeded(client.address, account, begun)
+        return self._opened(f"{MACHINE}{name}", Role(given), client, "gateway.token")
+
+    def go_on(self, refresh: Secret, client: Client) -> Opened:
+        """The session goes on, if its person still has the same role.
+
+        Raises:
+            SessionRefused: It does not count.
+            VaultError: His rights could not be found out.
+        """
+        now = datetime.now(UTC)
+        try:
+            opened = self.sessions.renew(refresh, client.text, now)
+        except SessionRefused as error:
+            who = error.user or "gateway"
+            event = "gateway.reuse" if error.reused else "gateway.refresh"
+            self.told.refused(who, event, error.session or "unknown", client=client.address, why=error.message)
+            raise
+        if self._role(opened.user) is not opened.role:
+            self.sessions.end_all(opened.user, "another role", now)
+            self.told.ok(opened.user, "gateway.revoke", opened.user, why="another role")
+            raise SessionRefused("the role is another one now")
+        return opened
+
+    def end(self, sid: str, user: str, client: Client, *, everywhere: bool) -> None:
+        """End one session, or all of its person's."""
+        now = datetime.now(UTC)
+        if everywhere:
+            count = self.sessions.end_all(user, "logout", now)
+            self.told.ok(user, "gateway.revoke", user, client=client.address, sessions=str(count))
+        elif self.sessions.end(sid, "logout", now):
+            self.told.ok(user, "gateway.logout", sid, client=client.address)
+
+    def _role(self, user: str) -> Role | None:
+        if user.startswith(MACHINE):
+            given = self.vault.machine_role(user.removeprefix(MACHINE))
+            return Role(given) if given in set(Role) else None
+        found = self.vault.person(user)
+        return rights.role(found.rights) if found else None
+
+    def _judged(self, name: str, password: Secret, code: str, client: Client, begun: float) -> tuple[Role | None, str]:
+        account = name[:64]
+        if self.throttle.wait(client.address, account, begun, client.known) > 0:
+            self.told.refused("gateway", "gateway.login", "not looked at", client=client.address, why="too early")
+            return None, "too early"
+        role, who, why = self._checked(name, password, code)
+        if role is None:
+            self.throttle.failed(client.address, account, begun, client.known)
+            self.told.refused("gateway", "gateway.login", who, client=client.address, why=why)
+        else:
+            self.throttle.succeeded(client.address, account, begun, client.known)
+        return role, why
+
+    def _checked(self, name: str, password: Secret, code: str) -> tuple[Role | None, str, str]:
+        """Role, for whom it is recorded (a name that nobody has may be a password in the wrong field), and why not."""
+        try:
+            found, factor = self.vault.person(person_name(name)), self.vault.factor(name)
+        except NameRefused:
+            return None, "unknown", "no such person"
+        right = self.vault.proves(name, password)
+        if found is None:
+            return None, "unknown", "no such person"
+        if not right:
+            return None, name, "password"
+        if factor is None:
+            return None, name, "no second factor: nasos gateway user totp"
+        step = second_factor.accepted(factor, code, datetime.now(UTC))
+        if step is None or not self.spent.take(name, step):
+            return None, name, "code" if step is None else "code used before"
+        role = rights.role(found.rights)
+        return role, name, "" if role else "other policies in Vault"
+
+    def _opened(self, name: str, role: Role, client: Client, event: str) -> Opened:
+        opened = self.sessions.start(name, role, client.text, datetime.now(UTC))
+        self.told.ok(name, event, opened.sid, client=client.address, role=str(role), program=client.program[:80])
+        return opened
+
+
+def _wait(begun: float) -> None:
+    """Sleep until a whole number of floors has passed."""
+    passed = time.monotonic() - begun
+    time.sleep(FLOOR - passed % FLOOR)

@@ -1,0 +1,119 @@
+"""The gateway as a server: TLS on loopback, for one client.
+
+Rules: TLS 1.3 with a certificate of our CA on both sides; who shows another name than nginx's is not listened to, so
+that no other program of this machine can claim an address of a client, or have a bot's token minted. A renewed
+certificate is used within a minute; open connections stay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import sys
+from contextlib import suppress
+from typing import Any, Final
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from nasos.errors import TlsError
+from nasos.gateway.api_tokens import ApiTokens
+from nasos.gateway.app import Parts, application
+from nasos.gateway.config import Config
+from nasos.gateway.decision import Decision
+from nasos.gateway.door import Door
+from nasos.gateway.passes import Passes
+from nasos.gateway.sessions import Sessions
+from nasos.gateway.spent import Spent
+from nasos.gateway.streams import Streams
+from nasos.gateway.throttle import Throttle
+from nasos.gateway.told import Told
+from nasos.gateway.vaulted import connected
+
+LOOK: Final = 20.0
+"""Seconds between two looks at the certificate's file."""
+KEEP_ALIVE: Final = 75
+"""Seconds; nginx lets go of an idle connection before (30), so that none ends under a request."""
+
+
+def serve(config: Config) -> None:
+    """Serve until SIGTERM.
+
+    Raises:
+        FileRefused: The database or the credential cannot be used.
+        TlsError: The certificate cannot be used.
+    """
+    vault = connected(config.vault, config.tls / "ca.pem", config.credential)
+    sessions, machines = Sessions.open(config.database), ApiTokens.open(config.database)
+    told, spent = Told(config.ledger), Spent(config.database)
+    passes = Passes(vault, sessions, machines)
+    decision = Decision(config, passes, vault, told)
+    door = Door(vault, sessions, spent, Throttle(), told)
+    streams = Streams(config, passes, decision, vault, told, _outward(config))
+    inward = _inward(config)
+    try:
+        asyncio.run(_run(config, application(Parts(config, vault, door, passes), decision, streams), inward))
+    finally:
+        for part in (spent, machines, sessions, vault):
+            part.close()
+
+
+async def _run(config: Config, app: Any, context: ssl.SSLContext) -> None:  # noqa: ANN401  an ASGI application
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app, host="127.0.0.1", port=config.port, http=_named(config.client), ws="websockets-sansio",
+            loop="asyncio", lifespan="off", interface="asgi3", ssl_context_factory=lambda *_: context,
+            log_config=None, access_log=False, proxy_headers=False, server_header=False, date_header=False,
+            timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=3, ws_max_size=1 << 20,
+        )
+    )  # fmt: skip
+    fresh = asyncio.create_task(_kept_fresh(config, context))
+    await server.serve()
+    fresh.cancel()
+
+
+async def _kept_fresh(config: Config, context: ssl.SSLContext) -> None:
+    path = config.tls / "gateway.pem"
+    seen = path.stat().st_mtime_ns
+    while True:
+        await asyncio.sleep(LOOK)
+        with suppress(OSError, ssl.SSLError):
+            if (now := path.stat().st_mtime_ns) != seen:
+                context.load_cert_chain(path, config.tls / "gateway.key")
+                seen = now
+
+
+def _inward(config: Config) -> ssl.SSLContext:
+    """For nginx alone."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(config.tls / "ca.pem"))
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    try:
+        context.load_cert_chain(config.tls / "gateway.pem", config.tls / "gateway.key")
+    except (OSError, ssl.SSLError) as error:
+        raise TlsError(f"the gateway's certificate cannot be used: {error}", "nasos tls setup") from None
+    return context
+
+
+def _outward(config: Config) -> ssl.SSLContext:
+    """To the bots."""
+    context = ssl.create_default_context(cafile=str(config.tls / "ca.pem"))
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    return context
+
+
+def _named(client: str) -> type[asyncio.Protocol]:
+    """HTTP for a client whose certificate carries this name; others are hung up on."""
+
+    class Named(H11Protocol):
+        def connection_made(self, transport: Any) -> None:  # noqa: ANN401  asyncio's, or its TLS
+            shown = transport.get_extra_info("peercert") or {}
+            names = [value for kind, value in shown.get("subjectAltName", ()) if kind == "DNS"]
+            super().connection_made(transport)
+            if names != [client]:
+                sys.stderr.write("nasos: note: a client without nginx's certificate was not listened to\n")
+                transport.abort()
+
+    return Named
