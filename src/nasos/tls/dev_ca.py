@@ -12,6 +12,7 @@ Rules:
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -74,7 +75,7 @@ class DevCa:
             certificate = read_ca(path)
             if certificate is None or not _serves(certificate, key, wanted, now):
                 certificate = signing.certify(key, wanted, now)
-                atomic_write(path, certificate.public_bytes(Encoding.PEM), 0o644)
+                _write(path, certificate.public_bytes(Encoding.PEM))
         return cls(path, certificate, key)
 
     def issue(self, csr: bytes, *, now: datetime) -> bytes:
@@ -94,6 +95,22 @@ class DevCa:
     def advice(self, chain: bytes, *, now: datetime) -> Advice | None:
         """None: this CA is always there, and has no load to spread."""
         return None
+
+
+def _write(path: Path, content: bytes) -> None:
+    """The certificate, where it stands already in the same file.
+
+    A confined bot may open this very file, by its inode (Landlock), and no other that takes its name: it would open no
+    new connection to its database. Cut off half-way there is no certificate, and the next call makes one from the key.
+    """
+    if not path.is_file() or path.is_symlink():
+        atomic_write(path, content, 0o644)
+        return
+    with path.open("r+b") as file:
+        file.write(content)
+        file.truncate()
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_ca(path: Path) -> x509.Certificate | None:

@@ -17,6 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 from nasos.errors import FileRefused, NameRefused, TlsError
 from nasos.tls import DevCa, ensure_leaf, signing
 from nasos.tls.certificate import key_pem, new_key, parse_certificate, parse_request, request
+from nasos.tls.dev_ca import read_ca
 from nasos.tls.names import hosts as parse
 
 NOW = datetime(2027, 1, 15, 12, tzinfo=UTC)
@@ -255,3 +256,15 @@ def test_key_is_not_shown(tmp_path: Path) -> None:
     ca = DevCa.open(tmp_path, now=NOW)
     assert "PrivateKey" in repr(ca.key)
     assert "PrivateKey" not in repr(ca)
+
+
+def test_another_name_leaves_the_file_the_same_one(tmp_path: Path) -> None:
+    """A running bot that may open this file, by its inode and no other, still can; half a file is made anew."""
+    path = DevCa.open(tmp_path, now=NOW, hosts=["localhost"]).path
+    inode, before = path.stat().st_ino, path.read_bytes()
+    DevCa.open(tmp_path, now=NOW, hosts=["bot.lan"])
+    assert path.stat().st_ino == inode
+    assert path.read_bytes() != before
+    path.write_bytes(before[:100])
+    DevCa.open(tmp_path, now=NOW, hosts=["bot.lan"])
+    assert read_ca(path) is not None
