@@ -230,14 +230,13 @@ def test_the_architecture_names_every_event_and_no_other() -> None:
     for path in (PROJECT / "src").rglob("*.py"):
         if "checks" not in path.parts:
             written |= set(re.findall(rf'"((?:{families})\.[a-z-]+)"', path.read_text()))
-    leaves = {f"{service}.{kind}" for service in ("vault", "postgres", "bot") for kind in ("pem", "key")}
-    files = {*leaves, "stack.json", "postgres.log", "backup.json", "cloudflare.json", "bot.localhost"}
     leaves = {f"{service}.{kind}" for service in ("vault", "postgres", "bot", "gateway") for kind in ("pem", "key")}
     files = {
         *leaves,
         "stack.json",
         "postgres.log",
         "backup.json",
+        "cloudflare.json",
         "bot.localhost",
         "gateway.localhost",
         "nginx.localhost",
