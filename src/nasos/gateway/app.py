@@ -21,6 +21,7 @@ from litestar import Litestar, Request, Response, get, post
 from litestar.datastructures import Cookie, State
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
 
 from nasos import __version__
@@ -46,7 +47,7 @@ HELD: Final = "held-in-a-cookie"
 """What FreqUI gets in place of a refresh token: the cookie decides, and no script can read that."""
 
 
-class LoginRequest(msgspec.Struct, forbid_unknown_fields=True):
+class LoginRequest(msgspec.Struct):
     """Name, password and one-time code."""
 
     name: Text
@@ -54,7 +55,7 @@ class LoginRequest(msgspec.Struct, forbid_unknown_fields=True):
     code: Text = ""
 
 
-class MachineRequest(msgspec.Struct, forbid_unknown_fields=True):
+class MachineRequest(msgspec.Struct):
     """An AppRole's credential."""
 
     role_id: Text
@@ -113,8 +114,14 @@ def _parts(state: State) -> Parts:
 
 Asked = Request[Any, Any, State]
 
+_CLOSED: Final = {503: ResponseSpec(Problem, description="nobody can be let in at the moment")}
+_OPEN: Final = {400: ResponseSpec(Problem, description="the request cannot be understood"), **_CLOSED}
+_KNOWN: Final = {401: ResponseSpec(Problem, description="who asks is not, or no more, let in"), **_OPEN}
+_OWN: Final = {403: ResponseSpec(Problem, description="another page asked"), **_KNOWN}
+_TYPED: Final = {413: ResponseSpec(Problem, description="the request is too large"), **_OWN}
 
-@post("/auth/login", status_code=200)
+
+@post("/auth/login", status_code=200, responses=_TYPED)
 async def log_in(data: LoginRequest, request: Asked, state: State) -> Response[Who]:
     """Log in with name, password and one-time code; the session is kept in cookies."""
     parts, headers = _parts(state), _own(request)
@@ -123,7 +130,7 @@ async def log_in(data: LoginRequest, request: Asked, state: State) -> Response[W
     return await _welcome(parts, bot, await parts.slowly(work))
 
 
-@post("/auth/refresh", status_code=200)
+@post("/auth/refresh", status_code=200, responses=_OWN)
 async def refresh(request: Asked, state: State) -> Response[Who]:
     """Go on with the session of the cookie; its refresh token is used up and replaced."""
     parts, headers = _parts(state), _own(request)
@@ -131,19 +138,19 @@ async def refresh(request: Asked, state: State) -> Response[Who]:
     return await _welcome(parts, bot, await _gone_on(parts, headers))
 
 
-@post("/auth/logout", status_code=200)
+@post("/auth/logout", status_code=200, responses=_OWN)
 async def log_out(request: Asked, state: State) -> Response[None]:
     """End this session."""
     return await _ended(_parts(state), _own(request), everywhere=False)
 
 
-@post("/auth/logout-everywhere", status_code=200)
+@post("/auth/logout-everywhere", status_code=200, responses=_OWN)
 async def log_out_everywhere(request: Asked, state: State) -> Response[None]:
     """End all sessions of this person."""
     return await _ended(_parts(state), _own(request), everywhere=True)
 
 
-@get("/auth/me")
+@get("/auth/me", responses=_KNOWN)
 async def me(request: Asked, state: State) -> Who:
     """Who is logged in, and as what."""
     parts, headers = _parts(state), headers_of(request.scope)
@@ -151,7 +158,7 @@ async def me(request: Asked, state: State) -> Who:
     return Who(held.user, str(held.role), until(held.ends))
 
 
-@post("/auth/token", status_code=200)
+@post("/auth/token", status_code=200, responses=_TYPED)
 async def token(data: MachineRequest, request: Asked, state: State) -> Access:
     """An access token for a program that has an AppRole with a role here."""
     parts, headers = _parts(state), _own(request)
@@ -161,7 +168,7 @@ async def token(data: MachineRequest, request: Asked, state: State) -> Access:
     return Access((await asyncio.to_thread(parts.passes.access, opened, bot)).reveal(), ACCESS_SECONDS)
 
 
-@get("/.well-known/jwks.json")
+@get("/.well-known/jwks.json", responses=_OPEN)
 async def keys(state: State) -> dict[str, Sequence[Mapping[str, str]]]:
     """The public keys that access tokens are verified by (RFC 7517)."""
     ring = await asyncio.to_thread(_parts(state).vault.ring)
@@ -176,13 +183,13 @@ async def health(state: State) -> dict[str, int]:
     return {"version": await asyncio.to_thread(vault.proven)}
 
 
-@post("/api/v1/token/login", status_code=200)
+@post("/api/v1/token/login", status_code=200, responses=_OWN)
 async def freqtrades_login(request: Asked, state: State) -> Response[FreqUiTokens]:
     """FreqUI's login: who is logged in here gets an access token; what was typed there is not looked at."""
     return await _for_frequi(_parts(state), _own(request))
 
 
-@post("/api/v1/token/refresh", status_code=200)
+@post("/api/v1/token/refresh", status_code=200, responses=_OWN)
 async def freqtrades_refresh(request: Asked, state: State) -> Response[FreqUiTokens]:
     """The same: the cookie decides."""
     return await _for_frequi(_parts(state), _own(request))
@@ -264,17 +271,19 @@ async def _known(parts: Parts, headers: Mapping[str, str]) -> str | None:
 
 def _refused(_request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """One answer for each kind of trouble; what it was exactly is in the ledger."""
+    headers: Mapping[str, str] = {}
     match error:
         case LoginFailed():
             status, text = 401, "name, password or code is not right"
         case TokenRefused() | SessionRefused():
             status, text = 401, "log in first"
         case HTTPException() if error.status_code < 500:
-            status, text = error.status_code, "the request cannot be understood"
+            status, text, headers = error.status_code, "the request cannot be understood", error.headers or {}
         case _:
             status, text = 503, "nobody can be let in at the moment"
             sys.stderr.write(f"nasos: error: {error.message if isinstance(error, Error) else type(error).__name__}\n")
-    return Response(Problem(text), status_code=status, media_type="application/json")
+    allowed = {name: value for name, value in headers.items() if name.lower() == "allow"}  # RFC 9110, 15.5.6
+    return Response(Problem(text), status_code=status, media_type="application/json", headers=allowed)
 
 
 HANDLERS: Final = (

@@ -87,13 +87,13 @@ class Door:
         account = f"approle/{role_id[:64]}"
         try:
             early = self.throttle.wait(client.address, account, begun) > 0
+            if not early:
+                self.throttle.failed(client.address, account, begun)
             name = None if early else self.vault.machine(role_id, secret_id)
             given = self.vault.machine_role(name) if name else None
         finally:
             _wait(begun)
         if name is None or given not in set(Role):
-            if not early:
-                self.throttle.failed(client.address, account, begun)
             self.told.refused("gateway", "gateway.token", name or "unknown", client=client.address)
             raise LoginFailed("refused")
         self.throttle.succeeded(client.address, account, begun)
@@ -137,16 +137,17 @@ class Door:
         return rights.role(found.rights) if found else None
 
     def _judged(self, name: str, password: Secret, code: str, client: Client, begun: float) -> tuple[Role | None, str]:
-        account = name[:64]
-        if self.throttle.wait(client.address, account, begun, client.known) > 0:
+        account, known = name[:64], client.known if client.known == name else None  # his own, nobody else's
+        if self.throttle.wait(client.address, account, begun, known) > 0:
             self.told.refused("gateway", "gateway.login", "not looked at", client=client.address, why="too early")
             return None, "too early"
+        # A failure until it was right: a hundred guesses at the same time are a hundred failures.
+        self.throttle.failed(client.address, account, begun, known)
         role, who, why = self._checked(name, password, code)
         if role is None:
-            self.throttle.failed(client.address, account, begun, client.known)
             self.told.refused("gateway", "gateway.login", who, client=client.address, why=why)
         else:
-            self.throttle.succeeded(client.address, account, begun, client.known)
+            self.throttle.succeeded(client.address, account, begun, known)
         return role, why
 
     def _checked(self, name: str, password: Secret, code: str) -> tuple[Role | None, str, str]:

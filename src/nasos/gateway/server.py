@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from nasos.errors import TlsError
 from nasos.gateway.api_tokens import ApiTokens
@@ -107,7 +107,7 @@ def _outward(config: Config) -> ssl.SSLContext:
 def _named(client: str) -> type[asyncio.Protocol]:
     """HTTP for a client whose certificate carries this name; others are hung up on."""
 
-    class Named(H11Protocol):
+    class Named(HttpToolsProtocol):
         def connection_made(self, transport: Any) -> None:  # noqa: ANN401  asyncio's, or its TLS
             shown = transport.get_extra_info("peercert") or {}
             names = [value for kind, value in shown.get("subjectAltName", ()) if kind == "DNS"]

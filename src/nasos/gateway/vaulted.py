@@ -13,7 +13,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from nasos.errors import CredentialRejected, OutcomeUnknown, SecretDeleted, SecretNotFound, VaultError, VaultUnreachable
+from nasos.errors import (
+    CredentialRejected,
+    OutcomeUnknown,
+    SecretDeleted,
+    SecretNotFound,
+    VaultError,
+    VaultRefused,
+    VaultUnreachable,
+)
 from nasos.rotation import jwt
 from nasos.rotation.signing import Ring, decoded
 from nasos.secret import Secret
@@ -111,7 +119,7 @@ class Vaulted:
         """
         try:
             token = AppRoleLogin(self._api, AppRole(role_id=role_id, secret_id=secret_id)).obtain().token
-        except CredentialRejected:
+        except (CredentialRejected, VaultRefused):  # the latter is the answer to an empty RoleID
             return None
         try:
             shown = self._api.request("GET", "auth/token/lookup-self", token=token).get("data")
