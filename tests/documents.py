@@ -6,11 +6,13 @@ A block of `sh` is run by tests/e2e/test_docs.py, one script with `set -eu`, unl
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[1]
 PAGES = tuple(
@@ -139,3 +141,37 @@ def listed_files() -> list[ListedFile]:
     table = read("docs/stack.md").split("## What is on disk")[1].split("\n## ")[0]
     rows = re.findall(r"^\| `([^`]+)` \| (\d+) \| ([\w-]+) \|", table, re.MULTILINE)
     return [ListedFile(pattern, int(mode, 8), owner) for pattern, mode, owner in rows]
+
+
+def shape(value: object) -> object:
+    """Keys and kinds of a document; null and an empty list say nothing about theirs."""
+    if isinstance(value, dict):
+        return {key: shape(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [shape(each) for each in value[:1]]
+    return type(value).__name__
+
+
+def differences(expected: Any, found: Any, where: str = "") -> Iterator[str]:
+    """Where two shapes differ."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for key in expected.keys() | found.keys():
+            if key not in expected or key not in found:
+                yield f"{where}.{key} is {'not documented' if key in found else 'not there'}"
+            else:
+                yield from differences(expected[key], found[key], f"{where}.{key}")
+    elif isinstance(expected, list) and isinstance(found, list):
+        if expected and found:
+            yield from differences(expected[0], found[0], f"{where}[]")
+    elif expected != found and "NoneType" not in (expected, found) and {expected, found} != {"int", "float"}:
+        yield f"{where} is {found}, documented as {expected}"
+
+
+def examples() -> dict[str, Any]:
+    """The first example of each section of docs/json.md, by command."""
+    found = {}
+    for part in read("docs/json.md").split("\n## `")[1:]:
+        example = re.search(r"```json\n(.*?)```", part, re.DOTALL)
+        if example:
+            found[part.split(" --json`")[0]] = json.loads(example[1])
+    return found

@@ -12,12 +12,11 @@ import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import documents
-from documents import PAGES, Block, blocks
+from documents import PAGES, Block, blocks, differences, examples, shape
 from fixtures.old_bot import old_bot, write_trades
 from fixtures.stack import WALKERS, Walk, free_base_port
 
@@ -39,6 +38,7 @@ NOT_RUN = {
         "needs Docker and a zone at Cloudflare",
     ],
     "docs/alert.md": ["nothing was cut, and it asks"],
+    "docs/gateway.md": ["asks for a password"],
     "docs/import.md": ["it runs until you stop it"],
     "docs/run.md": ["the stack's bot runs already, and the programs are yours"],
     "docs/secret.md": [
@@ -200,30 +200,6 @@ def test_another_output_would_be_found(printed: str, *, same: bool) -> None:
     assert matches("a 3 s\nb\n...\nc\n", printed) is same
 
 
-def shape(value: object) -> object:
-    """Keys and kinds of a document; null and an empty list say nothing about theirs."""
-    if isinstance(value, dict):
-        return {key: shape(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [shape(each) for each in value[:1]]
-    return type(value).__name__
-
-
-def differences(expected: Any, found: Any, where: str = "") -> Iterator[str]:
-    """Where two shapes differ."""
-    if isinstance(expected, dict) and isinstance(found, dict):
-        for key in expected.keys() | found.keys():
-            if key not in expected or key not in found:
-                yield f"{where}.{key} is {'not documented' if key in found else 'not there'}"
-            else:
-                yield from differences(expected[key], found[key], f"{where}.{key}")
-    elif isinstance(expected, list) and isinstance(found, list):
-        if expected and found:
-            yield from differences(expected[0], found[0], f"{where}[]")
-    elif expected != found and "NoneType" not in (expected, found) and {expected, found} != {"int", "float"}:
-        yield f"{where} is {found}, documented as {expected}"
-
-
 def test_the_listed_files_are_as_listed(reader: Walk) -> None:
     """Each file of the table in docs/stack.md has its mode, and as root its owner; the first row that fits counts."""
     seen: set[Path] = set()
@@ -245,18 +221,9 @@ NOWHERE = "json://127.0.0.1:1/"
 """A channel at which nobody listens."""
 
 
-def examples() -> dict[str, Any]:
-    """The first example of each section of docs/json.md, by command."""
-    found = {}
-    for part in documents.read("docs/json.md").split("\n## `")[1:]:
-        example = re.search(r"```json\n(.*?)```", part, re.DOTALL)
-        if example:
-            found[part.split(" --json`")[0]] = json.loads(example[1])
-    return found
-
-
-ELSEWHERE = {"nasos restore"}
-"""Compared where a stack is restored: tests/e2e/test_restore.py."""
+ELSEWHERE = {"nasos restore", "nasos cloudflare plan", "nasos cloudflare apply", "nasos cloudflare status"}
+"""Compared where a stack is restored (tests/e2e/test_restore.py), and where there is a simulated zone
+(tests/unit/cli/test_cloudflare_command.py)."""
 
 
 def arguments(reader: Walk, command: str) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from e2e.test_docs import differences, examples, shape
+from documents import differences, examples, shape
 from fixtures.stack import Walk, free_base_port, until
 
 

@@ -48,6 +48,7 @@ MAP: Final = (
     Listed("app.env", 0o600),
     Listed("credentials", PASSAGE),
     Listed("credentials/bot-*.json", 0o600, "bot"),
+    Listed("credentials/gateway.json", 0o600, "gateway"),
     Listed("credentials/*.json", 0o600, "*"),
     Listed("credentials/app.secret-id", 0o600),
     Listed("tls", PASSAGE),

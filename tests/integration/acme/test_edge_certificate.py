@@ -27,7 +27,7 @@ from nasos.stack.binaries import find
 from nasos.stack.edge_certificate import EdgeCertificate, Why
 from nasos.stack.home import Home
 from nasos.stack.users import Users
-from nasos.tls import State, attempts, issue_all, nginx, standings
+from nasos.tls import Standing, State, attempts, issue_all, nginx, standings
 from nasos.tls.chain import Chain
 from nasos.tls.trust import edge_pairs
 from simulators.acme_between import Answer, Between
@@ -168,13 +168,19 @@ def served(bench: Bench, tmp_path: Path) -> Iterator[Bench]:
             yield bench
 
 
+def standing(bench: Bench) -> Standing:
+    """Of the edge's certificate."""
+    found = standings(bench.home.tls, bench.settings.tls, now=bench.now())
+    return next(each for each in found if each.service == "edge")
+
+
 def test_a_first_certificate_waits_for_a_running_nginx_to_be_proven(bench: Bench) -> None:
     """It is there, it is good, and the development one is untouched."""
-    assert [each.state for each in standings(bench.home.tls, bench.settings.tls, now=bench.now())][-1] is State.MISSING
+    assert standing(bench).state is State.MISSING
     looked = bench.edge.look()
     assert (looked.issued, looked.reason) == (True, Why.MISSING)
     assert not edge_pairs(bench.home.tls).settled
-    edge = standings(bench.home.tls, bench.settings.tls, now=bench.now())[-1]
+    edge = standing(bench)
     assert (edge.issuer, edge.state, edge.hosts) == ("acme", State.GOOD, (HOST,))
     assert bench.events("tls.issue") == [("ok", {**bench.events("tls.issue")[0][1], "reason": "no certificate"})]
     assert (bench.home.tls / "acme" / "account.key").stat().st_mode & 0o777 == 0o600
@@ -253,7 +259,7 @@ def test_a_ca_that_is_away_for_long_is_tried_again_and_people_hear_of_it_thrice(
         assert not served.edge.look(patient=True).issued  # the pause
     assert len(served.events("tls.renew")) == 7
     assert [detail["tries"] for _, detail in served.events("tls.expiring")] == ["1", "3", "5"]
-    edge = standings(served.home.tls, served.settings.tls, now=served.now())[-1]
+    edge = standing(served)
     assert (edge.state, edge.late) == (State.DUE, True)
     assert "127.0.0.1:9 does not answer" in edge.reason
     assert served.live() == first

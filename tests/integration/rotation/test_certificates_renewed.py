@@ -71,4 +71,5 @@ def test_a_first_certificate_by_acme_comes_by_itself(tmp_path: Path, pebble: Peb
     for _ in range(2):
         assert look(stack) == [("rotator", "edge")]
     assert (edge_pairs(stack.home.tls).live / CHAIN).exists()
-    assert standings(stack.home.tls, tls, now=datetime.now(UTC))[-1].state is State.GOOD
+    edge = {each.service: each for each in standings(stack.home.tls, tls, now=datetime.now(UTC))}["edge"]
+    assert edge.state is State.GOOD

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import documents
+from documents import differences, examples, shape
 from nasos.cli.root import run
 from simulators.cloudflare import Cloudflare, Token, Zone
 from simulators.cloudflare_server import serving
@@ -200,3 +201,11 @@ def test_without_the_extra_it_is_said(here: Path) -> None:
         "nasos: error: httpx is not installed, which Cloudflare needs",
         "nasos: hint: uv sync --extra cloudflare --inexact",
     ]
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("word", ["status", "plan", "apply"])
+def test_documents_are_as_documented(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The fields of the example in docs/json.md, of the same kinds."""
+    _, document = told(capsys, word)
+    assert list(differences(shape(examples()[f"nasos cloudflare {word}"]), shape(document))) == []
