@@ -156,20 +156,22 @@ def test_a_bot_that_answers_is_told_from_one_that_does_not(bot_says: BotSays) ->
 
 
 def test_each_failure_of_the_edge_is_told(listen: Listen, tmp_path: Path) -> None:
-    """Another CA, another name, plain text in place of TLS, a bot that is not behind it."""
+    """Another CA, another name, plain text in place of TLS, no gateway behind it, and one that lets strangers in."""
     for name in ("mine", "other"):
         (tmp_path / name).mkdir(mode=0o700)
     tls, ca_file = _context(tmp_path / "mine"), tmp_path / "mine" / "ca.pem"
     _context(tmp_path / "other")
-    well, behind, plain = listen(http(200), tls), listen(http(502), tls), listen(http(200))
+    well, behind, plain = listen(http(401), tls), listen(http(502), tls), listen(http(401))
+    open_to_all = listen(http(200), tls)
 
     def edge(port: int, host: str = "localhost", ca: Path = ca_file) -> health.Probe:
         return health.edge(port, "127.0.0.1", host, ca)
 
-    assert health.look("nginx", edge(well)).evidence == "https request to localhost (200)"
+    assert health.look("nginx", edge(well)).evidence == "https request to localhost, closed to strangers (401)"
+    assert seen(edge(open_to_all)) == "it lets strangers in (200)"
     assert "its certificate is refused: " in seen(edge(well, ca=tmp_path / "other" / "ca.pem"))
     assert "its certificate is refused: Hostname mismatch" in seen(edge(well, "elsewhere.example"))
-    assert seen(edge(behind)) == "nginx answers, but the bot behind it does not (502)"
+    assert seen(edge(behind)) == "nginx answers, but the gateway behind it does not (502)"
     assert seen(edge(plain)) == "its TLS handshake fails"
     assert seen(edge(free_port())) == "nothing listens there"
 

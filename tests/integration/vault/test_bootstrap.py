@@ -217,13 +217,14 @@ def test_a_credential_that_others_can_read_is_refused(vault: VaultUnderTest) -> 
 
 
 def test_a_new_bot_gets_its_role(vault: VaultUnderTest) -> None:
-    """One more bot: one policy, one role, one credential, and the rotator may mint for it."""
+    """One more bot: one policy, one role, one credential; the rotator may mint for it, the gateway let people to it."""
     desired = replace(DESIRED, bots=(*BOTS, "third"))
     try:
         assert set(vault.server.bootstrap(desired=desired).steps) == {
             "write policy nasos-bot-third",
             "write role nasos-bot-third",
             "write policy nasos-rotator",
+            "write policy nasos-gateway",
             "write credentials/bot-third.json (missing)",
         }
     finally:

@@ -163,6 +163,7 @@ def test_an_orphan_of_a_killed_run_is_ended_by_bootstrap(
     def killed(*_arguments: object, **_options: object) -> None:
         raise Killed
 
+    vault.server.bootstrap()  # whatever other tests left on this server
     with monkeypatch.context() as patched:
         patched.setattr(Credentials, "_write", killed)
         with pytest.raises(Killed):
