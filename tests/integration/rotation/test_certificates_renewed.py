@@ -43,7 +43,7 @@ def look(stack: Stack) -> list[tuple[str, str]]:
 def test_development_certificates_are_renewed_when_they_are_due(tmp_path: Path) -> None:
     """Past two thirds of their 90 days; a second look finds nothing to do, and starts nothing."""
     stack = stack_with(tmp_path, TlsSettings(), timedelta(days=61))
-    expected = [("rotator", name) for name in ("vault", "postgres", "bot", "edge")]
+    expected = [("rotator", name) for name in ("vault", "postgres", "bot", "edge", "gateway", "nginx")]
     assert look(stack) == expected
     assert {each.state for each in standings(stack.home.tls, TlsSettings(), now=datetime.now(UTC))} == {State.GOOD}
     assert look(stack) == expected

@@ -26,12 +26,18 @@ from nasos.gateway.tokens import KIND, Claims, accepted, verify
 from nasos.rotation.signing import Key, Ring, fresh
 from nasos.secret import Secret
 
-NOW: Final = datetime.now(UTC)  # PyJWT looks at the clock itself; no case below is near a limit
+NOW: Final = datetime.now(UTC)
 MOMENT: Final = int(NOW.timestamp())
 RING: Final = Ring.first(NOW).turned(NOW)
 FOREIGN: Final = fresh(NOW)
 SIGNERS: Final = {"current": RING.current, "previous": RING.previous or FOREIGN, "next": RING.next, "foreign": FOREIGN}
 LEEWAY: Final = 60
+
+
+def leeway() -> int:
+    """For the oracles, which look at the clock themselves: this module may have been read half an hour ago."""
+    return LEEWAY + int((datetime.now(UTC) - NOW).total_seconds())
+
 
 GOOD_HEADER: Final = {"alg": "EdDSA", "typ": KIND}
 GOOD_CLAIMS: Final = {
@@ -132,7 +138,7 @@ def by_joserfc(text: str) -> Mapping[str, Any] | None:
         for key in (SIGNERS["current"], SIGNERS["previous"])
     }
     registry = joserfc_jwt.JWTClaimsRegistry(
-        leeway=LEEWAY, aud={"essential": True, "value": "bot"}, exp={"essential": True}, iat={"essential": True}
+        leeway=leeway(), aud={"essential": True, "value": "bot"}, exp={"essential": True}, iat={"essential": True}
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # EdDSA is deprecated by RFC 9864
@@ -157,7 +163,7 @@ def by_pyjwt(text: str) -> Mapping[str, Any] | None:
     try:
         key = keys[str(pyjwt.get_unverified_header(text).get("kid"))]
         told: Mapping[str, Any] = pyjwt.decode(
-            text, key, algorithms=["EdDSA"], audience="bot", leeway=LEEWAY, options={"require": ["exp", "iat", "aud"]}
+            text, key, algorithms=["EdDSA"], audience="bot", leeway=leeway(), options={"require": ["exp", "iat", "aud"]}
         )
     except (pyjwt.PyJWTError, KeyError, ValueError, TypeError):
         return None
