@@ -21,13 +21,13 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT / "tests"))
 
 from fixtures.cloudflare import direct  # noqa: E402  below the path that it is found by
-from nasos.cloudflare.answers import Record  # noqa: E402
-from nasos.cloudflare.apply import converge  # noqa: E402
-from nasos.cloudflare.dns import zone_by_id  # noqa: E402
-from nasos.cloudflare.labels import Container, Rules, desired  # noqa: E402
-from nasos.cloudflare.ownership import Owner  # noqa: E402
-from nasos.cloudflare.plan import Plan, Terms, plan  # noqa: E402
-from simulators.cloudflare import WHEN, Cloudflare, Zone  # noqa: E402
+from nasos.cloudflare.answers import Record  # noqa: E402  found by the line above
+from nasos.cloudflare.apply import converge  # noqa: E402  found by the line above
+from nasos.cloudflare.dns import zone_by_id  # noqa: E402  found by the line above
+from nasos.cloudflare.labels import Container, Rules, desired  # noqa: E402  found by the line above
+from nasos.cloudflare.ownership import Owner  # noqa: E402  found by the line above
+from nasos.cloudflare.plan import Plan, Terms, plan  # noqa: E402  found by the line above
+from simulators.cloudflare import WHEN, Cloudflare, Zone  # noqa: E402  found by the line above
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 RULES = Rules(("example.com",), ("203.0.113.7",), ("203.0.113.8",))

@@ -124,6 +124,27 @@ def test_a_programs_token_opens_what_its_role_may(stack: Walk) -> None:
     assert stack.https("/api/v1/count", head)[0] == 401
 
 
+def test_who_is_removed_leaves_nothing_that_opens(stack: Walk) -> None:
+    """His session, and the token that he made for a program, end with `vault user rm`; a colleague's token does not."""
+    colleague = stack.bearer
+    key = stack.nasos("gateway", "user", "add", "leaver", "--role", "admin", stdin=f"{PHRASE}\n").stdout.split()[-1]
+
+    def come_in() -> dict[str, str] | None:
+        typed = json.dumps({"name": "leaver", "password": PHRASE, "code": code_now(key)}).encode()
+        status, headers, _ = stack.https("/auth/login", {"Content-Type": "application/json"}, "POST", typed)
+        return {"Cookie": cookies_of(headers)} if status == 200 else None
+
+    session = stack.until(come_in)
+    stack.nasos("login", "leaver", stdin=f"{PHRASE}\n")
+    made = stack.nasos("gateway", "token", "create", "his-screen").stdout.strip()
+    stack.nasos("logout")
+    his = (session, {"Authorization": f"Bearer {made}"})
+    assert [stack.https("/api/v1/count", each)[0] for each in (*his, colleague)] == [200, 200, 200]
+    stack.nasos("vault", "user", "rm", "leaver")
+    assert [stack.https("/api/v1/count", each)[0] for each in (*his, colleague)] == [401, 401, 200]
+    assert stack.nasos("secret", "get", "gateway/people/leaver", "--reveal", check=False).returncode != 0
+
+
 def test_a_person_comes_in_with_password_and_code_and_leaves(stack: Walk) -> None:
     """Right password, wrong code: the same answer as for nobody; both right: the bot's data; logged out: nothing."""
     key = stack.nasos("gateway", "user", "add", "walker", "--role", "trader", stdin=f"{PHRASE}\n").stdout.split()[-1]

@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import ssl
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from nasos.errors import TlsError
+from nasos.errors import GatewayError, TlsError
 from nasos.gateway.api_tokens import ApiTokens
 from nasos.gateway.app import Parts, application
 from nasos.gateway.config import Config
@@ -25,6 +27,7 @@ from nasos.gateway.door import Door
 from nasos.gateway.passes import Passes
 from nasos.gateway.sessions import Sessions
 from nasos.gateway.spent import Spent
+from nasos.gateway.storage import Storage
 from nasos.gateway.streams import Streams
 from nasos.gateway.throttle import Throttle
 from nasos.gateway.told import Told
@@ -32,6 +35,9 @@ from nasos.gateway.vaulted import connected
 
 LOOK: Final = 20.0
 """Seconds between two looks at the certificate's file."""
+TIDY: Final = 3600.0
+"""Seconds between two looks for sessions and tokens that can matter no more."""
+Tidy = Callable[[datetime], int]
 KEEP_ALIVE: Final = 75
 """Seconds; nginx lets go of an idle connection before (30), so that none ends under a request."""
 
@@ -44,21 +50,27 @@ def serve(config: Config) -> None:
         TlsError: The certificate cannot be used.
     """
     vault = connected(config.vault, config.tls / "ca.pem", config.credential)
-    sessions, machines = Sessions.open(config.database), ApiTokens.open(config.database)
-    told, spent = Told(config.ledger), Spent(config.database)
+    storage, told = Storage.open(config.database), Told(config.ledger)
+    sessions, machines = Sessions(storage), ApiTokens(storage)
     passes = Passes(vault, sessions, machines)
     decision = Decision(config, passes, vault, told)
-    door = Door(vault, sessions, spent, Throttle(), told)
+    door = Door(vault, sessions, Spent(storage), Throttle(), told)
     streams = Streams(config, passes, decision, vault, told, _outward(config))
     inward = _inward(config)
     try:
-        asyncio.run(_run(config, application(Parts(config, vault, door, passes), decision, streams), inward))
+        site = application(Parts(config, vault, door, passes), decision, streams)
+        asyncio.run(_run(config, site, inward, (sessions.tidy, machines.tidy)))
     finally:
-        for part in (spent, machines, sessions, vault):
-            part.close()
+        storage.close()
+        vault.close()
 
 
-async def _run(config: Config, app: Any, context: ssl.SSLContext) -> None:  # noqa: ANN401  an ASGI application
+async def _run(
+    config: Config,
+    app: Any,  # noqa: ANN401  an ASGI application
+    context: ssl.SSLContext,
+    tidy: Sequence[Tidy],
+) -> None:
     server = uvicorn.Server(
         uvicorn.Config(
             app, host="127.0.0.1", port=config.port, http=_named(config.client), ws="websockets-sansio",
@@ -67,9 +79,18 @@ async def _run(config: Config, app: Any, context: ssl.SSLContext) -> None:  # no
             timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=3, ws_max_size=1 << 20,
         )
     )  # fmt: skip
-    fresh = asyncio.create_task(_kept_fresh(config, context))
+    works = [asyncio.create_task(_kept_fresh(config, context)), asyncio.create_task(_kept_small(tidy))]
     await server.serve()
-    fresh.cancel()
+    for work in works:
+        work.cancel()
+
+
+async def _kept_small(tidy: Sequence[Tidy]) -> None:
+    while True:
+        for each in tidy:
+            with suppress(GatewayError):  # a full disk is said by whoever has something to store
+                await asyncio.to_thread(each, datetime.now(UTC))
+        await asyncio.sleep(TIDY)
 
 
 async def _kept_fresh(config: Config, context: ssl.SSLContext) -> None:

@@ -1,4 +1,4 @@
-"""The gateway's one file: sessions and API tokens, in SQLite, of which a copy opens nothing.
+"""The gateway's one file: sessions, API tokens and used codes, in SQLite, of which a copy opens nothing.
 
 Rules:
 
@@ -38,6 +38,7 @@ CREATE TABLE api_tokens (
     digest BLOB PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, user TEXT NOT NULL, role TEXT NOT NULL,
     bots TEXT NOT NULL, made REAL NOT NULL, ends REAL NOT NULL, ended REAL
 ) STRICT;
+CREATE TABLE spent_codes (name TEXT PRIMARY KEY, step INTEGER NOT NULL) STRICT;
 PRAGMA user_version = {VERSION};
 """
 

@@ -7,13 +7,17 @@ import hashlib
 import hmac
 import json
 import socket
+import sqlite3
 import ssl
 import time
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from fixtures.front_door import KEY, PHRASE, FrontDoor
 from nasos.gateway.access import Role
+from nasos.gateway.sessions import Sessions
 from nasos.secret import Secret
 from nasos.vault import people
 
@@ -198,3 +202,20 @@ def test_what_was_revoked_by_the_command_counts_no_more(door: FrontDoor) -> None
     assert door.edge.get(COUNT, Cookie=cookie).status == 200
     door.end_sessions("fay")
     assert door.edge.get(COUNT, Cookie=cookie).status == 401
+
+
+def test_what_can_matter_no_more_is_forgotten(door: FrontDoor) -> None:
+    """A session of last month goes when the gateway starts; one of today stays."""
+    now = datetime.now(UTC)
+    with closing(Sessions.open(door.config.database)) as sessions:
+        old = sessions.start("old", Role.VIEWER, "x", now - timedelta(days=30))
+        young = sessions.start("young", Role.VIEWER, "x", now)
+    door.kill()
+    door.start()
+
+    def kept() -> set[str]:
+        with closing(sqlite3.connect(door.config.database)) as file:
+            return {sid for (sid,) in file.execute("SELECT sid FROM sessions")}
+
+    door.until(lambda: old.sid not in kept())
+    assert young.sid in kept()

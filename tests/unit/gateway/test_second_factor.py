@@ -11,6 +11,7 @@ import pytest
 from nasos.errors import CredentialRejected
 from nasos.gateway import second_factor
 from nasos.gateway.spent import Spent
+from nasos.gateway.storage import Storage
 from nasos.secret import Secret
 
 RFC = Secret(base64.b32encode(b"12345678901234567890").decode())
@@ -51,14 +52,16 @@ def test_a_damaged_second_factor_lets_nobody_in() -> None:
 
 def test_a_code_is_good_once_also_after_a_restart(tmp_path: Path) -> None:
     """A step is taken once, none before it counts afterwards, and others' steps are their own."""
-    path = tmp_path / "sessions.db"
-    spent = Spent(path)
+    path = tmp_path / "private" / "sessions.db"
+    storage = Storage.open(path)
+    spent = Spent(storage)
     assert spent.take("ann", 100)
     assert not spent.take("ann", 100)
     assert not spent.take("ann", 99)
     assert spent.take("bea", 100)
-    spent.close()
-    again = Spent(path)
+    storage.close()
+    storage = Storage.open(path)
+    again = Spent(storage)
     assert not again.take("ann", 100)
     assert again.take("ann", 101)
-    again.close()
+    storage.close()

@@ -1,7 +1,7 @@
 """``nasos gateway``: the front door of the local stack.
 
-``user`` is about people, ``token`` about programs, ``sessions`` about who is logged in; ``files`` is the gateway's own
-database, as its user.
+``user`` is about people, ``token`` about programs, ``sessions`` about who is logged in; ``leaving`` is how all of
+that ends for somebody, ``files`` the gateway's own database, as its user.
 """
 
 from __future__ import annotations

@@ -1,26 +1,25 @@
 """``nasos gateway user add | totp | role | logout | rm``: people who come in by the front door.
 
 Rules: nobody comes in without a second factor, so that adding somebody makes one; it is shown once. Who gets another
-role, another second factor, or is removed, is logged out everywhere first.
+role, another second factor, or is removed, is logged out everywhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
-from datetime import UTC, datetime
+from contextlib import closing, contextmanager
 from typing import Final
 
 import click
 
 from nasos.cli.context import operator_client
-from nasos.cli.gateway.files import sessions_of
+from nasos.cli.gateway.leaving import forget, log_out, second_factor_of, shut_out
 from nasos.cli.output import note, qr
 from nasos.cli.output import reveal as shown
 from nasos.cli.recorded import recorded
 from nasos.cli.vault.passwords import new_password
 from nasos.cli.vault.target import Target
-from nasos.errors import SecretNotFound, StackError
+from nasos.errors import SecretNotFound
 from nasos.gateway import second_factor
 from nasos.gateway.access import Role
 from nasos.gateway.rights import ROLES
@@ -65,7 +64,7 @@ def totp(name: str) -> None:
         if people.person(api, token, name) is None:
             raise SecretNotFound(f"there is no person {name}", f"nasos gateway user add {name}")
         _keep(target, name, factor)
-        _log_out(target, name, "another second factor")
+        log_out(target.settings, name, "another second factor")
     _show(name, factor)
 
 
@@ -73,12 +72,14 @@ def totp(name: str) -> None:
 @_name
 @click.argument("new", type=_role)
 def role_(name: str, new: str) -> None:
-    """Give a person another role; what he is logged in to ends."""
+    """Give a person another role; what he is logged in to, and the tokens that he made, end."""
     target = Target.configured()
     with _changing(target, name, {"what": "another role", "role": new}) as (api, token):
-        people.set_rights(api, token, name, RIGHTS[Role(new)])
-        _log_out(target, name, "another role")
-    note(f"{name} is {new} now; what he was logged in to has ended")
+        try:
+            people.set_rights(api, token, name, RIGHTS[Role(new)])
+        finally:
+            shut_out(target.settings, name, "another role")
+    note(f"{name} is {new} now; what he was logged in to, and his programs' tokens, have ended")
 
 
 @user.command()
@@ -87,20 +88,21 @@ def logout(name: str) -> None:
     """End everything that a person is logged in to at the front door, at once."""
     target = Target.configured()
     with recorded(target.settings, "gateway.revoke", name) as detail:
-        detail["sessions"] = str(_log_out(target, name, "revoked"))
+        detail["sessions"] = str(log_out(target.settings, name, "revoked"))
     note(f"{name} is logged out: {detail['sessions']} sessions")
 
 
 @user.command()
 @_name
 def rm(name: str) -> None:
-    """End a person's access, his second factor, and everything he is logged in to."""
+    """End a person's access, his second factor, everything he is logged in to, and the tokens that he made."""
     target = Target.configured()
     with _changing(target, name, {"what": "removed"}) as (api, token):
-        _log_out(target, name, "removed")
-        people.remove(api, token, name)
-        with suppress(SecretNotFound), operator_client(settings=target.settings) as vault:
-            vault.forget(_place(name))
+        try:
+            people.remove(api, token, name)
+        finally:
+            shut_out(target.settings, name, "removed")
+            forget(target.settings, name)
     note(f"{name} can no longer come in")
 
 
@@ -114,22 +116,9 @@ def _changing(target: Target, name: str, detail: Mapping[str, str]) -> Iterator[
         yield api, token
 
 
-def _place(name: str) -> str:
-    return f"gateway/people/{name}"
-
-
 def _keep(target: Target, name: str, factor: Secret) -> None:
     with operator_client(settings=target.settings) as vault:
-        vault.write(_place(name), {"totp": factor})
-
-
-def _log_out(target: Target, name: str, why: str) -> int:
-    """How many sessions ended; none where the gateway runs elsewhere."""
-    try:
-        with sessions_of(target.settings) as sessions:
-            return sessions.end_all(name, why, datetime.now(UTC))
-    except StackError:
-        return 0
+        vault.write(second_factor_of(name), {"totp": factor})
 
 
 def _show(name: str, factor: Secret) -> None:

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 
 import click
 
+from nasos.cli.gateway.leaving import forget, log_out, shut_out
 from nasos.cli.output import document, json_option, note, say
 from nasos.cli.recorded import recorded
 from nasos.cli.vault.passwords import new_password
@@ -44,17 +45,24 @@ def passwd(name: str) -> None:
     people.person_name(name)
     target, password = Target.configured(), people.good_password(new_password())
     with _changing(target, name, {"what": "another password"}) as (api, token):
-        people.set_password(api, token, name, password)
+        try:
+            people.set_password(api, token, name, password)
+        finally:
+            log_out(target.settings, name, "another password")
     note(f"{name} has another password; what he was logged in to has ended")
 
 
 @user.command()
 @_name
 def rm(name: str) -> None:
-    """End a person's access, and everything he is logged in to."""
+    """End a person's access, everything he is logged in to, and what he has at the front door."""
     target = Target.configured()
     with _changing(target, name, {"what": "removed"}) as (api, token):
-        people.remove(api, token, name)
+        try:
+            people.remove(api, token, name)
+        finally:
+            shut_out(target.settings, name, "removed")
+            forget(target.settings, name)
     note(f"{name} can no longer log in; what he was logged in to has ended")
 
 
