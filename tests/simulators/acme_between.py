@@ -11,6 +11,7 @@ import ssl
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
@@ -78,12 +79,22 @@ class Between:
         return f"https://127.0.0.1:{self._server.server_port}{self._there.path}"
 
     def answer_once(self, part: str, answer: Answer) -> None:
-        """The next request whose path has this in it gets this answer, and never reaches the server."""
+        """The next request whose path has this in it gets this answer; the server's own is lost."""
         self.changes.append((part, lambda _real: answer))
 
     def change_once(self, part: str, change: Change) -> None:
-        """The next answer to such a request is changed on its way back."""
-        self.changes.append((part, change))
+        """The next yes to such a request is changed on its way back.
+
+        A no is passed on: Pebble refuses one nonce in twenty on purpose, and the client asks again.
+        """
+
+        def unless_refused(real: Answer) -> Answer:
+            if real.status >= HTTPStatus.BAD_REQUEST:
+                self.changes.append((part, unless_refused))
+                return real
+            return change(real)
+
+        self.changes.append((part, unless_refused))
 
     def __enter__(self) -> Self:
         self._thread.start()

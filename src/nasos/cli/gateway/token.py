@@ -30,11 +30,12 @@ def create(name: str, role: str, days: int) -> None:
     """Make a token and show it once: Authorization: Bearer TOKEN."""
     settings, now = configuration.load(), datetime.now(UTC)
     detail = {"what": "created", "role": role, "days": str(days)}
+    user = actor(settings)  # before we act as the gateway, who may not read a login
     with recorded(settings, "gateway.token", name, detail) as told, api_tokens_of(settings) as tokens:
         made, secret = tokens.create(
             name,
             Scope(Role(role), (settings.bot.name,)),
-            user=actor(settings),
+            user=user,
             now=now,
             ends=now + timedelta(days=days),
         )
