@@ -26,7 +26,8 @@ def maker(acme: AcmeSettings, warn: Callable[[str], None]) -> Callable[[Key, byt
 
 def _made(acme: AcmeSettings, warn: Callable[[str], None], account: Key, replaces: bytes | None) -> Issuer:
     try:
-        from nasos.tls.acme import Acme, Authority, ExternalAccount
+        from nasos.tls.acme import Acme
+        from nasos.tls.acme_client import Authority, ExternalAccount
         from nasos.tls.dns01 import Command
         from nasos.tls.propagation import Propagation, server
     except ModuleNotFoundError:

@@ -12,7 +12,7 @@ from fixtures.pebble import EXTERNAL, Make, Pebble, fresh
 from nasos.errors import IssuerRefused, IssuerUnreachable, TlsError
 from nasos.secret import Secret
 from nasos.tls import names
-from nasos.tls.acme import ExternalAccount
+from nasos.tls.acme_client import ExternalAccount
 from nasos.tls.certificate import names_of, new_key, request
 from nasos.tls.chain import Chain, judge, read_roots
 from nasos.tls.dns01 import Command, Record

@@ -13,7 +13,7 @@ from fixtures.pebble import Pebble
 from fixtures.vault import VaultUnderTest
 from nasos.errors import IssuerRefused
 from nasos.tls import names
-from nasos.tls.acme import Authority
+from nasos.tls.acme_client import Authority
 from nasos.tls.certificate import names_of, new_key, request
 from nasos.tls.chain import Chain, judge, read_roots
 
