@@ -17,6 +17,11 @@ settings.load_profile("any pace")
 pytest_plugins = ["fixtures.vault", "fixtures.stack", "fixtures.postgres", "fixtures.pebble"]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What may be asked of a run."""
+    parser.addoption("--shots", help="directory in which tests in a browser keep pictures of what they saw")
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the developer's own Vault, Cloudflare or nasos settings."""

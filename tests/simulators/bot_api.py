@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import mimetypes
 import ssl
 import struct
 import threading
@@ -16,6 +17,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import parse_qs, urlsplit
+
+import jwt
 
 USERNAME = "trader"
 PASSWORD = "correct horse"
@@ -41,10 +45,14 @@ class BotApi:
     """Where ``bot.pem`` and ``bot.key`` are; without, plain http."""
     service: str = "bot"
     """Whose certificate it shows."""
+    key: str | None = None
+    """Takes tokens signed by it, as freqtrade does by its ``jwt_secret_key``; without, one token of its own."""
     port: int = 0
     received: list[Received] = field(default_factory=list)
     answers: dict[str, tuple[int, Any]] = field(default_factory=dict)
     """Address -> status and JSON, instead of the usual answer."""
+    files: dict[str, Path] = field(default_factory=dict)
+    """Address -> a file of a page."""
 
     def __enter__(self) -> Self:
         """Listen."""
@@ -88,6 +96,8 @@ class _Answering(BaseHTTPRequestHandler):
         if path in self.bot.answers:
             status, body = self.bot.answers[path]
             self._answer(status, body)
+        elif path in self.bot.files:
+            self._file(self.bot.files[path])
         elif path == "/api/v1/message/ws" and "websocket" in self.headers.get("Upgrade", ""):
             self._websocket()
         elif path == "/api/v1/ping":
@@ -108,6 +118,14 @@ class _Answering(BaseHTTPRequestHandler):
         given = self.headers.get("Authorization", "").removeprefix("Basic ")
         return given == base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
 
+    def _token_right(self, token: str) -> bool:
+        if self.bot.key is None:
+            return token == ACCESS_TOKEN
+        try:
+            return bool(jwt.decode(token, self.bot.key, algorithms=["HS256"])["type"] == "access")
+        except (jwt.PyJWTError, KeyError):
+            return False
+
     def _login(self) -> None:
         if self._password_right():
             self._answer(200, {"access_token": ACCESS_TOKEN, "refresh_token": REFRESH_TOKEN})
@@ -115,7 +133,8 @@ class _Answering(BaseHTTPRequestHandler):
             self._answer(401, {"detail": "Incorrect username or password"}, {"WWW-Authenticate": "Basic"})
 
     def _authorized(self, name: str) -> None:
-        if self.headers.get("Authorization") != f"Bearer {ACCESS_TOKEN}" and not self._password_right():
+        scheme, _, token = self.headers.get("Authorization", "").partition(" ")
+        if not (scheme == "Bearer" and self._token_right(token)) and not self._password_right():
             self._answer(401, {"detail": "Unauthorized"})
         elif name in DATA:
             self._answer(200, DATA[name])
@@ -133,19 +152,45 @@ class _Answering(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(content)
 
+    def _file(self, path: Path) -> None:
+        content = path.read_bytes()
+        self.send_response(200)
+        self.send_header("Content-Type", mimetypes.guess_type(path.name)[0] or "text/plain")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
     def _websocket(self) -> None:
-        """RFC 6455: accept, echo one short text frame, close."""
+        """RFC 6455: accept, and say back what is said until one of the two goes."""
+        self.close_connection = True
+        token = parse_qs(urlsplit(self.path).query).get("token", [""])[0]
+        if self.bot.key is not None and not self._token_right(token):
+            self._answer(403, {"detail": "Forbidden"})
+            return
         digest = hashlib.sha1((self.headers["Sec-WebSocket-Key"] + _WEBSOCKET_GUID).encode(), usedforsecurity=False)
         self.send_response(101)
         self.send_header("Upgrade", "websocket")
         self.send_header("Connection", "Upgrade")
         self.send_header("Sec-WebSocket-Accept", base64.b64encode(digest.digest()).decode())
         self.end_headers()
-        _, length = struct.unpack("!BB", self.rfile.read(2))
+        while (frame := self._frame()) is not None:
+            kind, content = frame
+            kind = {9: 10}.get(kind, kind)  # a ping's answer is a pong
+            size = bytes([len(content)]) if len(content) < 126 else struct.pack("!BH", 126, len(content))
+            self.wfile.write(bytes([0x80 | kind]) + size + content)
+            if kind == 8:
+                return
+
+    def _frame(self) -> tuple[int, bytes] | None:
+        """Kind and content of what comes next, 64 KiB at most; None: nothing more."""
+        head = self.rfile.read(2)
+        if len(head) < 2:
+            return None
+        length = head[1] & 0x7F
+        if length == 126:
+            (length,) = struct.unpack("!H", self.rfile.read(2))
         mask = self.rfile.read(4)
-        text = bytes(byte ^ mask[i % 4] for i, byte in enumerate(self.rfile.read(length & 0x7F)))
-        self.wfile.write(bytes([0x81, len(text)]) + text)
-        self.close_connection = True
+        return head[0] & 0x0F, bytes(byte ^ mask[i % 4] for i, byte in enumerate(self.rfile.read(length)))
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  http.server's signature
         """Silent."""
