@@ -49,7 +49,8 @@ the border where it enters. The exit code travels with the error (0 clean, 1 fin
     │   ├── ApiTokenRefused         the token is wrong, ended or malformed
     │   ├── PermissionMissing       names the permission that the token lacks
     │   ├── CloudflareRefused       anything else it says no to, by its codes
-    │   └── ChangeUnknown           a change whose answer was lost
+    │   ├── ChangeUnknown           a change whose answer was lost
+    │   └── ContainersUnknown       which containers there are cannot be told; never "none"
     ├── GatewayError            3
     │   ├── TokenRefused            an access token or API token; the message is for the log, not for the client
     │   ├── SessionRefused          a refresh token; the same
@@ -281,6 +282,10 @@ class CloudflareRefused(CloudflareError):
 
 class ChangeUnknown(CloudflareError):
     """A change whose answer was lost: it may or may not have been made."""
+
+
+class ContainersUnknown(CloudflareError):
+    """Which containers there are cannot be told; that is never the same as none."""
 
 
 class GatewayError(Error):

@@ -41,6 +41,17 @@ class Applied:
     done: tuple[Change, ...]
     refused: tuple[Refused, ...]
 
+    @property
+    def detail(self) -> dict[str, str]:
+        """Names, for the ledger."""
+        told = {
+            "created": [each.name for each in self.done if each.creates],
+            "updated": [each.name for each in self.done if each.updates],
+            "removed": [each.name for each in self.done if each.deletes],
+            "refused": [each.change.name for each in self.refused],
+        }
+        return {what: " ".join(names)[:1000] for what, names in told.items() if names}
+
 
 def converge(client: Client, zone: Zone, owner: Owner, planned: Callable[[Sequence[Record]], Plan]) -> Applied:
     """Plan from what the zone holds, carry it out, and look again only when there is doubt.

@@ -35,6 +35,8 @@ class CloudflareTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """How much may be done."""
     grace: Annotated[int, msgspec.Meta(ge=0, le=2592000)] = 300
     """Seconds until a record that no label asks for any more is removed."""
+    containers: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)] | None = None
+    """Where the companion looks: ``unix://`` and the Docker Engine's socket, or a compose file; None: there is none."""
     api: str = "https://api.cloudflare.com/client/v4"
     """Where Cloudflare's API is; plain http on loopback only."""
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nasos.cli import output
-from nasos.cli.cloudflare.target import Wish, client_of, owner_of, require_extra, wish_of, zones_of
+from nasos.cli.cloudflare.target import Wish, client_of, owner_of, require_extra, wish_of
 from nasos.cli.recorded import recorded, tell
 from nasos.errors import EXIT_CLEAN, EXIT_FINDINGS, ApiTokenRefused
 from nasos.files import private_directory
@@ -46,10 +46,11 @@ def plan(compose: str | None, *, prune: bool, as_json: bool) -> int:
     from nasos.cli.cloudflare import shown
     from nasos.cloudflare.dns import records_of
     from nasos.cloudflare.memory import recall
+    from nasos.cloudflare.site import zones_of
 
     settings = load()
     with client_of(settings) as client:
-        zones = zones_of(client, settings)
+        zones = zones_of(client, settings.cloudflare)
         wish, memory = wish_of(settings, zones, compose, prune=prune), recall(settings.home)
         plans = [(zone, _planned(wish, memory, zone, records_of(client, zone))) for zone in zones]
     documents = [shown.zone(zone, found, found.changes) for zone, found in plans]
@@ -66,10 +67,11 @@ def apply(compose: str | None, *, prune: bool, as_json: bool) -> int:
     """Carry the plan out; exit code 1 when something is in the way or wrong."""
     require_extra()
     from nasos.cli.cloudflare import shown
+    from nasos.cloudflare.site import zones_of
 
     settings = load()
     with client_of(settings) as client:
-        zones = zones_of(client, settings)
+        zones = zones_of(client, settings.cloudflare)
         wish = wish_of(settings, zones, compose, prune=prune)
         ends = [(zone, _applied(client, settings, wish, zone)) for zone in zones]
     documents = [shown.zone(zone, end.plan, end.done, end.refused) for zone, end in ends]
@@ -85,12 +87,15 @@ def status(*, as_json: bool) -> int:
     require_extra()
     from nasos.cloudflare.dns import records_of
     from nasos.cloudflare.ownership import Owner
+    from nasos.cloudflare.site import zones_of
 
     settings = load()
     owner = Owner(owner_of(settings))
     with client_of(settings) as client:
         token = _token_status(client)
-        zones = [_zone_status(zone, records_of(client, zone), owner.owns) for zone in zones_of(client, settings)]
+        zones = [
+            _zone_status(zone, records_of(client, zone), owner.owns) for zone in zones_of(client, settings.cloudflare)
+        ]
     if as_json:
         output.document({"token": token, "owner": owner.name, "zones": zones})
     else:
@@ -142,18 +147,8 @@ def _applied(client: Client, settings: Settings, wish: Wish, zone: Zone) -> Appl
         remember(settings.home, memory, zone.id, end.plan.absent)
     if end.done or end.refused:
         outcome = Outcome.FAILED if end.refused else Outcome.OK
-        tell(settings, "cloudflare.apply", zone.name, outcome, _detail(end))
+        tell(settings, "cloudflare.apply", zone.name, outcome, end.detail)
     return end
-
-
-def _detail(end: Applied) -> dict[str, str]:
-    told = {
-        "created": [each.name for each in end.done if each.creates],
-        "updated": [each.name for each in end.done if each.updates],
-        "removed": [each.name for each in end.done if each.deletes],
-        "refused": [each.change.name for each in end.refused],
-    }
-    return {what: " ".join(names)[:1000] for what, names in told.items() if names}
 
 
 def _tell(documents: list[dict[str, object]], wish: Wish, *, done: bool, as_json: bool) -> None:

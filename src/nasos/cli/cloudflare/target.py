@@ -7,7 +7,7 @@ because two installations with one owner would remove each other's records.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from nasos.settings import Settings
 if TYPE_CHECKING:
     from nasos.cloudflare.answers import Zone
     from nasos.cloudflare.client import Client
-    from nasos.cloudflare.labels import Desired, Rules
+    from nasos.cloudflare.labels import Desired
     from nasos.cloudflare.plan import Terms
 
 PATH, FIELD = "cloudflare/companion", "token"
@@ -58,10 +58,17 @@ def client_of(settings: Settings) -> Client:
     """
     from nasos.cloudflare.client import Client
 
-    return Client(_token(settings), settings.cloudflare.table.api)
+    return Client(token_of(settings), settings.cloudflare.table.api)
 
 
-def _token(settings: Settings) -> Secret:
+def token_of(settings: Settings) -> Secret:
+    """The configured token: it may do what the companion does.
+
+    Raises:
+        SettingsError: There is none.
+    """
+    from nasos.cloudflare.site import token_in
+
     configured = settings.cloudflare.api_token
     if configured:
         return configured
@@ -73,29 +80,7 @@ def _token(settings: Settings) -> Secret:
             fields = vault.read(PATH).fields
     except SecretNotFound:
         raise SettingsError("there is no Cloudflare API token", hint) from None
-    if FIELD not in fields:
-        raise SettingsError(f"{PATH} in Vault has no field {FIELD}", hint)
-    return fields[FIELD]
-
-
-def zones_of(client: Client, settings: Settings) -> tuple[Zone, ...]:
-    """That of ``CLOUDFLARE_ZONE_ID`` first; every one of them active.
-
-    Raises:
-        SettingsError: None is named.
-    """
-    from nasos.cloudflare.dns import require_active, zone_by_id, zone_by_name
-
-    known = settings.cloudflare.zone_id
-    found = [zone_by_id(client, known)] if known else []
-    for name in settings.cloudflare.table.zones:
-        zone = zone_by_name(client, name)
-        found += [zone] if zone.id not in {each.id for each in found} else []
-    if not found:
-        raise SettingsError("no Cloudflare zone is named", "set CLOUDFLARE_ZONE_ID in .env")
-    for zone in found:
-        require_active(zone)
-    return tuple(found)
+    return token_in(fields, PATH, FIELD)
 
 
 def owner_of(settings: Settings) -> str:
@@ -122,25 +107,12 @@ def wish_of(settings: Settings, zones: tuple[Zone, ...], compose: str | None, *,
     """What the compose file asks for."""
     from nasos.cloudflare.compose import containers
     from nasos.cloudflare.labels import desired
-    from nasos.cloudflare.names import same
-    from nasos.cloudflare.ownership import Owner
-    from nasos.cloudflare.plan import Policy, Terms
+    from nasos.cloudflare.site import rules_of, terms_of
 
-    table = settings.cloudflare.table
-    found = desired(containers(_text(compose)), _rules(settings, tuple(same(zone.name) for zone in zones)))
-    grace = timedelta() if prune else timedelta(seconds=table.grace)
+    found = desired(containers(_text(compose)), rules_of(settings.cloudflare, zones))
+    terms = terms_of(settings.cloudflare, owner_of(settings))
     held = frozenset(each.source for each in found.mistakes)
-    return Wish(found, Terms(Owner(owner_of(settings)), Policy(table.policy), grace, held))
-
-
-def _rules(settings: Settings, zones: tuple[str, ...]) -> Rules:
-    from nasos.cloudflare.labels import Rules
-
-    table = settings.cloudflare.table
-    return Rules(
-        zones=zones, targets=table.target, allowed=table.allowed_targets, proxied=table.proxied, ttl=table.ttl,
-        wildcard=table.wildcard, apex=table.apex, deep=table.deep_names,
-    )  # fmt: skip
+    return Wish(found, replace(terms, grace=timedelta() if prune else terms.grace, held=held))
 
 
 def _text(compose: str | None) -> str:
