@@ -180,5 +180,11 @@ def test_pasted_again_after_a_kill_it_is_the_same_replacement(counter: Counter) 
 
 @pytest.mark.long
 def test_killed_at_every_single_moment(counter: Counter) -> None:
-    """Of a replacement, of one that is taken back, and of the burials."""
-    print(killed_and_healed(counter, 1), killed_and_taken_back(counter, 1))  # noqa: T201  what a long run is for
+    """Of a replacement, and of the burials."""
+    print(f"\n{killed_and_healed(counter, 1)} kills")  # noqa: T201  what a long run is for
+
+
+@pytest.mark.long
+def test_killed_at_every_single_moment_of_what_is_taken_back(counter: Counter) -> None:
+    """The same for a replacement that fails."""
+    print(f"\n{killed_and_taken_back(counter, 1)} kills")  # noqa: T201  what a long run is for
