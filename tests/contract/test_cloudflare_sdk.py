@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import cloudflare
 import pytest
 from cloudflare.types.dns.batch_patch_param import BatchPatchParam
 from cloudflare.types.dns.record_batch_params import Post, RecordBatchParams
+from cloudflare.types.rulesets import BlockRuleParam, ExecuteRuleParam, SetCacheSettingsRuleParam
+from cloudflare.types.zones import SettingEditParams
 from pydantic import TypeAdapter, ValidationError
 
 from nasos.cloudflare.answers import Record
@@ -18,6 +21,10 @@ from nasos.cloudflare.dns import records_of, send_batch, zone_by_id
 from nasos.cloudflare.labels import Wanted
 from nasos.cloudflare.ownership import Owner
 from nasos.cloudflare.plan import Change
+from nasos.cloudflare.zone.carry import carry
+from nasos.cloudflare.zone.plan import Aim, plan
+from nasos.cloudflare.zone.read import state_of
+from nasos.cloudflare.zone.settings import SettingChange
 from nasos.secret import Secret
 from simulators.cloudflare import Cloudflare, Token, Zone, busy
 from simulators.cloudflare_server import serving
@@ -149,3 +156,78 @@ def test_our_requests_are_those_of_the_sdk(simulated: Cloudflare, zone: Zone) ->
         docs.id, "docs.example.com", "CNAME", "b.example.net", proxied=False, ttl=60, comment="nasos:home docs"
     )
     assert sum(record.content == "2001:db8::7" for record in after.values()) == 1
+
+
+LIMIT = {"characteristics": ["cf.colo.id", "ip.src"], "period": 10, "requests_per_period": 5, "mitigation_timeout": 10}
+
+
+def test_the_sdk_takes_settings_and_rulesets(sdk: Any, zone: Zone) -> None:
+    """Every setting; rules: the first of a phase, one more, changed, removed, all replaced.
+
+    What a change answers the SDK (5.9.0) does not look at: a look at the phase follows, and its types are strict.
+    """
+    for name in zone.settings:
+        assert sdk.zones.settings.get(name, zone_id=zone.id).id == name
+    rules, phases = sdk.rulesets.rules, sdk.rulesets.phases
+
+    def seen(phase: str = "http_request_firewall_custom") -> Any:
+        found = phases.get(phase, zone_id=zone.id)
+        assert (found.kind, found.phase) == ("zone", phase)
+        return found
+
+    with pytest.raises(cloudflare.NotFoundError):
+        seen()
+    block = {"action": "block", "expression": "(ip.src eq 192.0.2.1)", "ref": "one", "description": "x"}
+    new = {"zone_id": zone.id, "kind": "zone", "name": "default", "phase": "http_request_firewall_custom"}
+    sdk.rulesets.create(**new, rules=[block])
+    with pytest.raises(cloudflare.BadRequestError):
+        sdk.rulesets.create(**new, rules=[])
+    [first], at = seen().rules, {"ruleset_id": seen().id, "zone_id": zone.id}
+    rules.create(**at, **{**block, "ref": "two"})
+    rules.edit(first.id, **at, **{**block, "enabled": False})
+    assert [(each.ref, each.enabled) for each in seen().rules] == [("one", False), ("two", True)]
+    assert seen().rules[0].id == first.id
+    rules.delete(first.id, **at)
+    assert [each.ref for each in seen().rules] == ["two"]
+    cache = {**block, "action": "set_cache_settings", "action_parameters": {"cache": False}}
+    run = {**block, "action": "execute", "action_parameters": {"id": "7" * 32}}
+    for phase, rule in (
+        ("http_ratelimit", {**block, "ratelimit": LIMIT}),
+        ("http_request_cache_settings", cache),
+        ("http_request_firewall_managed", run),
+    ):
+        phases.update(phase, zone_id=zone.id, rules=[rule])
+        assert [each.action for each in seen(phase).rules] == [rule["action"]]
+
+
+RULES = {
+    "block": BlockRuleParam, "execute": ExecuteRuleParam, "set_cache_settings": SetCacheSettingsRuleParam,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("plan_", ["free", "pro"])
+def test_our_rules_and_settings_are_those_of_the_sdk(simulated: Cloudflare, zone: Zone, plan_: str) -> None:
+    """Each rule that we send fits its typed parameters, and the SDK reads it back; one of other types would not fit."""
+    zone.plan = plan_
+    aim = Aim(owner="home", hosts=("bot.example.com",), plan=plan_, origin_trusted=True)
+    sent = {}
+    with serving(simulated) as origin, Client(Secret(TOKEN), origin) as client:
+        found = zone_by_id(client, zone.id)
+        for change in plan(state_of(client, found), aim, datetime.now(UTC)).changes:
+            if isinstance(change, SettingChange):
+                TypeAdapter[Any](SettingEditParams).validate_python({"zone_id": zone.id, "value": change.after})
+                continue
+            assert change.body is not None
+            sent[change.what] = body = dict(change.body)
+            assert set(body) <= set(BlockRuleParam.__annotations__)
+            TypeAdapter[Any](RULES[str(body["action"])]).validate_python(body)
+            with pytest.raises(ValidationError):
+                TypeAdapter[Any](RULES[str(body["action"])]).validate_python({**body, "enabled": {"no": 1}})
+        end = carry(client, found, lambda state: plan(state, aim, datetime.now(UTC)))
+        assert (end.refused, len(end.done) > len(sent)) == ((), True)
+        oracle: Any = cloudflare.Cloudflare(api_token=TOKEN, base_url=origin, _strict_response_validation=True)
+        for phase in zone.rulesets:
+            assert all(
+                each.ref.startswith("nasos_home_") for each in oracle.rulesets.phases.get(phase, zone_id=zone.id).rules
+            )
+        oracle.close()

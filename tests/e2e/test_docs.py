@@ -221,7 +221,10 @@ NOWHERE = "json://127.0.0.1:1/"
 """A channel at which nobody listens."""
 
 
-ELSEWHERE = {"nasos restore", "nasos cloudflare plan", "nasos cloudflare apply", "nasos cloudflare status"}
+ELSEWHERE = {
+    "nasos restore", "nasos cloudflare plan", "nasos cloudflare apply", "nasos cloudflare status",
+    "nasos cloudflare zone plan", "nasos cloudflare zone apply",
+}  # fmt: skip
 """Compared where a stack is restored (tests/e2e/test_restore.py), and where there is a simulated zone
 (tests/unit/cli/test_cloudflare_command.py)."""
 

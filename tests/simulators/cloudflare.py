@@ -15,28 +15,16 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
-WHEN = "2026-11-23T12:00:00.000000Z"
+from simulators.cloudflare_words import WHEN, Fields, Refusal, Reply, done, failure, page
+from simulators.cloudflare_zone import SETTINGS, phase_of, zone_rulesets, zone_settings
+
+__all__ = ["ALL", "BROKEN", "HTML", "Cloudflare", "Refusal", "Reply", "Token", "Zone", "busy", "failing", "failure"]
+
 ADDRESSES = ("A", "AAAA", "CNAME")
 TYPES = (*ADDRESSES, "TXT", "MX", "NS", "CAA", "SRV")
-ALL = frozenset({"dns:read", "dns:edit", "zone:read", "settings:edit"})
-
-Fields = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What goes back; ``raw`` stands in for the document, and no status at all is a broken connection."""
-
-    status: int
-    document: object = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    raw: bytes | None = None
-
-    @property
-    def content(self) -> bytes:
-        """As it goes over the wire."""
-        return json.dumps(self.document).encode() if self.raw is None else self.raw
-
+ALL = frozenset({
+    "dns:read", "dns:edit", "zone:read", "settings:edit", "waf:edit", "cache:edit", "ddos:edit", "ssl:edit"
+})  # fmt: skip
 
 BROKEN = Reply(0)
 HTML = Reply(200, raw=b"<html><body>Please log in to the network</body></html>")
@@ -50,20 +38,6 @@ def busy(after: str) -> Reply:
 def failing(status: int) -> Reply:
     """An error of Cloudflare's own."""
     return Reply(status, raw=b"error code: %d" % status)
-
-
-def failure(*errors: tuple[int, str]) -> Fields:
-    """The envelope of a refusal."""
-    told = [{"code": code, "message": message} for code, message in errors]
-    return {"success": False, "errors": told, "messages": [], "result": None}
-
-
-class Refusal(Exception):
-    """A request that is not carried out."""
-
-    def __init__(self, status: int, code: int, message: str) -> None:
-        super().__init__(message)
-        self.reply = Reply(status, failure((code, message)))
 
 
 @dataclass
@@ -86,7 +60,16 @@ class Zone:
     plan: str = "free"
     status: str = "active"
     records: dict[str, Fields] = field(default_factory=dict)
-    settings: Fields = field(default_factory=lambda: {"ssl": "full", "min_tls_version": "1.0", "tls_1_3": "on"})
+    settings: Fields = field(default_factory=lambda: copy.deepcopy(SETTINGS))
+    modified: dict[str, str] = field(default_factory=dict)
+    """When a setting was changed, where that was not long ago."""
+    locked: frozenset[str] = frozenset()
+    """Settings that the plan does not allow to change."""
+    rulesets: dict[str, Fields] = field(default_factory=dict)
+    """By phase."""
+    pulls: dict[str, Fields] = field(default_factory=dict)
+    """Client certificates for authenticated origin pulls, with their keys."""
+    pulls_on: bool = False
 
     @property
     def limit(self) -> int:
@@ -175,13 +158,15 @@ class Cloudflare:
             case ("GET", []):
                 self._require(token, "zone:read", "dns:read")
                 return done(described(zone, token))
-            case ("GET", ["settings"]):
+            case (_, ["settings", *rest]):
                 self._require(token, "settings:edit")
-                return done([setting(name, value) for name, value in zone.settings.items()])
-            case ("PATCH", ["settings", name]) if name in zone.settings:
-                self._require(token, "settings:edit")
-                zone.settings[name] = content["value"]
-                return done(setting(name, content["value"]))
+                return zone_settings(zone, method, rest, content)
+            case (_, ["rulesets", *rest]):
+                phase = phase_of(zone, rest, content)
+                self._require(
+                    token, {"http_request_cache_settings": "cache:edit", "ddos_l7": "ddos:edit"}.get(phase, "waf:edit")
+                )
+                return zone_rulesets(zone, phase, method, rest, content, self.ids)
             case (_, ["dns_records", *rest]):
                 self._require(token, "dns:edit", *(["dns:read"] if method == "GET" else []))
                 return self._dns(zone, method, rest, query, content)
@@ -260,19 +245,6 @@ class Cloudflare:
     def _require(self, token: Token, *one_of: str) -> None:
         if not token.permissions & set(one_of):
             raise Refusal(403, 10000, "Authentication error")
-
-
-def done(result: object) -> Fields:
-    """The envelope of a success."""
-    return {"success": True, "errors": [], "messages": [], "result": result}
-
-
-def page(items: list[Fields], query: Mapping[str, str]) -> Fields:
-    """One page of a list."""
-    number, size = int(query.get("page", "1")), min(int(query.get("per_page", "100")), 5000)
-    part = items[(number - 1) * size : number * size]
-    info = {"page": number, "per_page": size, "count": len(part), "total_count": len(items)}
-    return {**done(part), "result_info": {**info, "total_pages": -(-len(items) // size)}}
 
 
 def fits(record: Fields, query: Mapping[str, str]) -> bool:
@@ -364,8 +336,3 @@ def described(zone: Zone, token: Token) -> Fields:
         "owner": {"id": "b" * 32, "name": "us", "type": "user"},
         "plan": {"id": "0feeeeeeeeeeeeeeeeeeeeeeeeeeeeee", "legacy_id": zone.plan, "name": zone.plan},
     }  # fmt: skip
-
-
-def setting(name: str, value: object) -> Fields:
-    """One setting of a zone."""
-    return {"id": name, "value": value, "editable": True, "modified_on": WHEN}

@@ -14,6 +14,7 @@
 ``client``    questions and changes: patience, repetition, lost answers
 ``dns``       zones and records, read; a batch, sent
 ``apply``     a plan carried out until the zone is as it should be
+``zone``      the zone's security: settings and rules
 ============  =======================================================================
 
 httpx and PyYAML are the extra ``cloudflare``; nothing here is imported before a command of this package runs. The

@@ -89,14 +89,14 @@ class Client:
         """What stands at ``path``."""
         return _decoded(self._asked("GET", path, query).result, kind)
 
-    def change(self, method: str, path: str, kind: type[T], body: object = None) -> T:
-        """Change something.
+    def change(self, method: str, path: str, kind: type[T], body: object = None, *, need: str = "") -> T:
+        """Change something; ``need`` is the permission that it takes, where its path does not tell.
 
         Raises:
             ChangeUnknown: The answer was lost: look before doing it again.
             CloudflareRefused: Certainly not done.
         """
-        envelope = self._asked(method, path, {}, body)
+        envelope = self._asked(method, path, {}, body, need)
         try:
             return _decoded(envelope.result, kind)
         except CloudflareUnreachable:
@@ -130,7 +130,9 @@ class Client:
             count += len(items)
         return pages
 
-    def _asked(self, method: str, path: str, query: Mapping[str, str | int], body: object = None) -> Envelope:
+    def _asked(
+        self, method: str, path: str, query: Mapping[str, str | int], body: object = None, need: str = ""
+    ) -> Envelope:
         deadline = self._manner.clock() + self._manner.patience
         left, reads = list(BACKOFF), method == "GET"
         while True:
@@ -140,7 +142,7 @@ class Client:
                 if heard.status == 429:
                     self._governor.hold(self._manner.clock(), heard.patience())
                     continue
-                return self._envelope(method, path, heard)
+                return self._envelope(method, path, heard, need)
             except NoAnswer as none:
                 if none.sent and not reads:
                     raise _lost(method, none.why) from None
@@ -168,7 +170,7 @@ class Client:
             raise NoAnswer(f"Cloudflare cannot answer now ({heard.status})", sent=True, hint="try again later")
         return heard
 
-    def _envelope(self, method: str, path: str, heard: Heard) -> Envelope:
+    def _envelope(self, method: str, path: str, heard: Heard, need: str) -> Envelope:
         try:
             envelope = msgspec.json.decode(heard.content, type=Envelope)
         except (msgspec.MsgspecError, RecursionError):
@@ -177,12 +179,11 @@ class Client:
             raise _lost(method, "its answer cannot be understood") from None
         if envelope.success and heard.status < 300:
             return envelope
-        raise self._refusal(method, path, heard.status, envelope)
+        raise self._refusal(path, heard.status, envelope, need or refusal.needed(method, path))
 
-    def _refusal(self, method: str, path: str, status: int, envelope: Envelope) -> CloudflareError:
+    def _refusal(self, path: str, status: int, envelope: Envelope, need: str) -> CloudflareError:
         troubles = envelope.errors or ()
         codes, words = refusal.codes_of(troubles), self._redactor.redact(refusal.words_of(troubles))
-        need = refusal.needed(method, path)
         if status not in {401, 403} and not refusal.TOKEN_CODES & set(codes):
             return refusal.refused(status, codes, words)
         if path == VERIFY or refusal.MALFORMED & set(codes):

@@ -48,6 +48,7 @@ _NEEDED: Final = (
     (r"GET /zones/[^/]+/settings", "Zone · Zone Settings · Read"),
     (r"\w+ /zones/[^/]+/settings", "Zone · Zone Settings · Edit"),
     (r"\w+ /zones/[^/]+/rulesets/.*http_request_cache", "Zone · Cache Rules · Edit"),
+    (r"\w+ /zones/[^/]+/rulesets/.*ddos_l7", "Zone · HTTP DDoS Managed Ruleset · Edit"),
     (r"\w+ /zones/[^/]+/rulesets", "Zone · Zone WAF · Edit"),
     (r"\w+ /zones/[^/]+/(?:origin_tls_client_auth|ssl)|\w+ /certificates", "Zone · SSL and Certificates · Edit"),
     (r"GET /zones", "Zone · Zone · Read"),

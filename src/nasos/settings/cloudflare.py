@@ -9,6 +9,10 @@ import msgspec
 Owner = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,30}\Z")]
 Host = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9:][A-Za-z0-9:._-]{0,252}\Z")]
 
+ZoneSetting = Literal[
+    "ssl", "min_tls_version", "tls_1_3", "0rtt", "always_use_https", "automatic_https_rewrites", "security_header"
+]
+
 
 class CloudflareTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``[cloudflare]``: records by container labels."""
@@ -37,6 +41,8 @@ class CloudflareTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """Seconds until a record that no label asks for any more is removed."""
     containers: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)] | None = None
     """Where the companion looks: ``unix://`` and the Docker Engine's socket, or a compose file; None: there is none."""
+    untouched: tuple[ZoneSetting, ...] = ()
+    """Settings of the zone that are left as they are."""
     api: str = "https://api.cloudflare.com/client/v4"
     """Where Cloudflare's API is; plain http on loopback only."""
 

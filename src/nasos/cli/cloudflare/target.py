@@ -1,7 +1,9 @@
 """What the commands work with: token, zones, owner, rules.
 
-Rules: a token of ``.env`` or the environment comes first, else Vault's ``cloudflare/companion``; no owner is guessed,
-because two installations with one owner would remove each other's records.
+Rules: for records a token of ``.env`` or the environment comes first, else Vault's ``cloudflare/companion``. For the
+zone's settings, rules and certificates Vault's ``cloudflare/zone`` comes first: a token that may do both is more than
+the companion should have. No owner is guessed, because two installations with one owner would remove each other's
+records.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from nasos.cloudflare.labels import Desired
     from nasos.cloudflare.plan import Terms
 
-PATH, FIELD = "cloudflare/companion", "token"
+PATH, ZONE_PATH, FIELD = "cloudflare/companion", "cloudflare/zone", "token"
 FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 
 
@@ -67,20 +69,45 @@ def token_of(settings: Settings) -> Secret:
     Raises:
         SettingsError: There is none.
     """
+    token = settings.cloudflare.api_token or _stored(settings, PATH)
+    if token is None:
+        raise _no_token(PATH)
+    return token
+
+
+def zone_client_of(settings: Settings) -> Client:
+    """A client that may change the zone's settings, rules and certificates.
+
+    Raises:
+        SettingsError: There is no token.
+    """
+    from nasos.cloudflare.client import Client
+
+    token = _stored(settings, ZONE_PATH) or settings.cloudflare.api_token
+    if token is None:
+        raise _no_token(ZONE_PATH)
+    return Client(token, settings.cloudflare.table.api)
+
+
+def _no_token(path: str) -> SettingsError:
+    return SettingsError(
+        "there is no Cloudflare API token",
+        f"set CLOUDFLARE_API_TOKEN in .env, or run: nasos secret set {path} --field {FIELD}",
+    )
+
+
+def _stored(settings: Settings, path: str) -> Secret | None:
+    """What is in Vault; None where there is no Vault, or nothing there."""
     from nasos.cloudflare.site import token_in
 
-    configured = settings.cloudflare.api_token
-    if configured:
-        return configured
-    hint = f"set CLOUDFLARE_API_TOKEN in .env, or run: nasos secret set {PATH} --field {FIELD}"
     if not settings.vault_connection and not (settings.home / "stack.json").exists():
-        raise SettingsError("there is no Cloudflare API token", hint)
+        return None
     try:
         with operator_client(settings=settings) as vault:
-            fields = vault.read(PATH).fields
+            fields = vault.read(path).fields
     except SecretNotFound:
-        raise SettingsError("there is no Cloudflare API token", hint) from None
-    return token_in(fields, PATH, FIELD)
+        return None
+    return token_in(fields, path, FIELD)
 
 
 def owner_of(settings: Settings) -> str:
