@@ -49,6 +49,7 @@ MAP: Final = (
     Listed("credentials", PASSAGE),
     Listed("credentials/bot-*.json", 0o600, "bot"),
     Listed("credentials/gateway.json", 0o600, "gateway"),
+    Listed("credentials/companion.json", 0o600, "companion"),
     Listed("credentials/*.json", 0o600, "*"),
     Listed("credentials/app.secret-id", 0o600),
     Listed("tls", PASSAGE),
@@ -113,6 +114,7 @@ MAP: Final = (
     Listed("ledger/events*", 0o600),
     Listed("run/bot/events*", 0o600, "bot"),
     Listed("run/gateway/events*", 0o600, "gateway"),
+    Listed("run/companion/events*", 0o600, "companion"),
 )
 """Everything that is private, and the directories around it."""
 

@@ -46,7 +46,7 @@ def alerts(target: Target) -> Verdict:
 )
 def ledger(target: Target) -> Verdict:
     """Both ledgers, held to the ends that are remembered beside them; Vault's memory is for ``nasos ledger verify``."""
-    own = [target.home / "run" / name / "events.jsonl" for name in ("bot", "gateway")]
+    own = [target.home / "run" / name / "events.jsonl" for name in ("bot", "gateway", "companion")]
     paths = [target.home / "ledger" / "events.jsonl", *own]
     found = [verify(path) for path in paths]
     damages = [damage.text for each in found for damage in each.damages]

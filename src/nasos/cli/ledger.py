@@ -104,7 +104,7 @@ def _remembered(loaded: Settings) -> dict[str, list[Remembered]]:
 
 def ledgers(home: Path) -> list[Path]:
     """The operator's ledger, and those of services with a user of their own (run as root)."""
-    own = [home / "run" / name / "events.jsonl" for name in ("bot", "gateway")]
+    own = [home / "run" / name / "events.jsonl" for name in ("bot", "gateway", "companion")]
     return [home / "ledger" / "events.jsonl", *(path for path in own if path.is_file())]
 
 

@@ -23,6 +23,7 @@ PROGRAMS: Final = (
     "housekeeping",
     "watcher",
     "rotator",
+    "companion",
     "supervisord",
 )
 

@@ -25,7 +25,8 @@ from nasos.stack.watcher import state as watching
 from nasos.stack.watcher.report import silent_seconds
 
 PROGRAMS: Final = (
-    "vault", "postgres", "exchange", "bot", "gateway", "nginx", "housekeeping", "watcher", "rotator", "supervisord",
+    "vault", "postgres", "exchange", "bot", "gateway", "nginx", "housekeeping", "watcher", "rotator", "companion",
+    "supervisord",
 )  # fmt: skip
 MOUNTS: Final = Path("/proc/self/mounts")
 LASTING: Final = ("ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "bcachefs")

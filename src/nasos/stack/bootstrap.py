@@ -31,7 +31,7 @@ def desired(settings: Settings, users: Users) -> Desired:
 
 def owners(users: Users, bots: Iterable[str]) -> dict[str, int]:
     """Role -> uid of the service that reads its credential; empty where the operator runs everything."""
-    reading = {"gateway": "gateway", **{f"bot-{bot}": "bot" for bot in bots}}
+    reading = {"gateway": "gateway", "companion": "companion", **{f"bot-{bot}": "bot" for bot in bots}}
     return {role: uid for role, service in reading.items() if (uid := users.uid(service)) is not None}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from nasos.bot.poke import poking
+from nasos.cloudflare.standing import proven as following
 from nasos.disk import ROOM_HINT, fullness
 from nasos.errors import Error, ProgramFailed, StackError, VaultError
 from nasos.ledger import Ledger
@@ -121,6 +122,7 @@ class Stack:
         known["gateway"] = health.gateway(self.ports.gateway, self.home.tls)
         known["housekeeping"] = lambda: proven(self.home.run("housekeeping"))
         known["watcher"] = lambda: watching(self.home.run("watcher"))
+        known["companion"] = lambda: following(self.home.run("companion"))
         known["rotator"] = lambda: looking(self.home.run("rotator"))
         return {program: known[program] for program in wanted(self.settings)}
 

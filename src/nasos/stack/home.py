@@ -126,6 +126,7 @@ class Home:
             "housekeeping",
             "watcher",
             "rotator",
+            "companion",
             "supervisord",
         ):
             private_directory(self.run(program), self.users.uid(program))

@@ -48,7 +48,7 @@ def require_free(ports: Ports, listen: str, programs: Iterable[str]) -> None:
     Raises:
         PortTaken: Something listens where a program of ours must.
     """
-    silent = {"housekeeping", "watcher", "rotator"}
+    silent = {"housekeeping", "watcher", "rotator", "companion"}
     names = ["https" if name == "nginx" else name for name in programs if name not in silent]
     for name in (*names, "vault_cluster"):
         address = listen if name == "https" else "127.0.0.1"

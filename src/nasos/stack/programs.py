@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from nasos.settings import Settings
+from nasos.stack.companion.duties import Duties as Following
 from nasos.stack.edge import front_door
 from nasos.stack.home import Home
 from nasos.stack.housekeeping.duties import duties
@@ -21,9 +22,10 @@ from nasos.stack.program import Program
 from nasos.stack.rotator.duties import SECONDS, Duties
 from nasos.stack.verified import command
 
-ORDER: Final = ("vault", "exchange", "postgres", "bot", "gateway", "nginx", "housekeeping", "watcher", "rotator")
+ORDER: Final = ("vault", "exchange", "postgres", "bot", "gateway", "nginx", "housekeeping", "watcher", "rotator",
+                "companion")  # fmt: skip
 STOP_ORDER: Final = (
-    "rotator", "nginx", "gateway", "bot", "exchange", "postgres", "vault", "housekeeping", "watcher",
+    "companion", "rotator", "nginx", "gateway", "bot", "exchange", "postgres", "vault", "housekeeping", "watcher",
 )  # fmt: skip
 
 
@@ -39,6 +41,7 @@ def programs(home: Home, settings: Settings, ports: Ports) -> list[Program]:
         "housekeeping": _housekeeping(home, settings),
         "watcher": _watcher(home),
         "rotator": _rotator(home, settings),
+        "companion": _companion(home, settings, ports),
     }
     return [_at_home(known[name], home.run(name)) for name in ORDER if name in wanted(settings)]
 
@@ -50,7 +53,11 @@ def _at_home(program: Program, directory: Path) -> Program:
 
 def wanted(settings: Settings) -> tuple[str, ...]:
     """Names of the programs that this configuration needs."""
-    asked = {"exchange": settings.bot.exchange == "demo", "rotator": settings.rotation.service}
+    asked = {
+        "exchange": settings.bot.exchange == "demo",
+        "rotator": settings.rotation.service,
+        "companion": bool(settings.cloudflare.table.containers),
+    }
     return tuple(name for name in ORDER if asked.get(name, True))
 
 
@@ -157,4 +164,14 @@ def _rotator(home: Home, settings: Settings) -> Program:
         ["/bin/sh", str(loop), str(SECONDS), sys.executable, "-m", look, told.encode()],
         # A rotation that was begun is finished; killed it would be resumed.
         stop_seconds=90,
+    )
+
+
+def _companion(home: Home, settings: Settings, ports: Ports) -> Program:
+    return Program(
+        "companion",
+        [sys.executable, "-m", "nasos.stack.companion", Following.of(home, settings, ports).encode()],
+        user=home.users.name("companion"),
+        # A question to Cloudflare that is under way comes to its end.
+        stop_seconds=15,
     )

@@ -44,7 +44,7 @@ from nasos.vault import VaultClient
 from nasos.vault.client import VaultApi
 
 START_SECONDS: Final = {"vault": 30.0, "exchange": 15.0, "postgres": 30.0, "bot": 90.0, "gateway": 30.0, "nginx": 15.0,
-                        "housekeeping": 15.0, "watcher": 15.0, "rotator": 60.0}  # fmt: skip
+                        "housekeeping": 15.0, "watcher": 15.0, "rotator": 60.0, "companion": 60.0}  # fmt: skip
 """How long each may take to be healthy: ten times what was measured on a busy two-core machine."""
 
 Say = Callable[[str, float], None]
@@ -94,7 +94,7 @@ def _start_supervisor(stack: Stack, say: Say) -> Learned:
     if stack.supervisor.running():
         learned = stack.supervisor.learn(every)
         for name in learned.stale:
-            if name in ("housekeeping", "watcher", "rotator", "gateway"):
+            if name in ("housekeeping", "watcher", "rotator", "gateway", "companion"):
                 stack.supervisor.renew(name)
             elif name != "bot":
                 say(f"! {name} is started in another way now: ./nasos restart {name}", 0.0)
@@ -123,6 +123,8 @@ def _bring_up(stack: Stack, learned: Learned, say: Say) -> None:
         vault = stack.vault("rotator")
         probes = stack.probes(vault)
         _wait(stack, "vault", probes["vault"])
+        if "companion" in names:  # nobody waits for it: Cloudflare may be away
+            stack.supervisor.launch("companion")
     with step(say, "PostgreSQL: TLS and SCRAM only, login proven"):
         _bring_up_database(stack, vault, probes["postgres"])
         ensure_signing_keys(vault)

@@ -200,8 +200,8 @@ class Supervisor:
         """End the recorded processes of a supervisord that is gone; return their names."""
         # supervisord first: a hung one would start the others again. The bot next: it trades.
         order = (
-            "supervisord", "rotator", "bot", "nginx", "gateway", "exchange", "postgres", "vault", "housekeeping",
-            "watcher",
+            "supervisord", "companion", "rotator", "bot", "nginx", "gateway", "exchange", "postgres", "vault",
+            "housekeeping", "watcher",
         )  # fmt: skip
         polite = {"postgres": signal.SIGINT}
         return [name for name in order if end_recorded(self._home, name, polite.get(name, signal.SIGTERM))]

@@ -16,7 +16,7 @@ import msgspec
 
 from nasos.errors import StackError
 
-SERVICES: Final = ("vault", "postgres", "nginx", "bot", "exchange", "alerts", "gateway")
+SERVICES: Final = ("vault", "postgres", "nginx", "bot", "exchange", "alerts", "gateway", "companion")
 
 
 class Owner(msgspec.Struct, frozen=True):

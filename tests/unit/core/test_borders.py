@@ -25,6 +25,7 @@ MAY_PRINT = {
     "stack/verified.py": "becomes the program that it verified, or says why not",
     "stack/rotator/__main__.py": "a program of its own that supervisord starts",
     "stack/rotator/certificates.py": "a program of its own that the rotator starts",
+    "stack/companion/__main__.py": "a program of its own that supervisord starts",
     "gateway/__main__.py": "a program of its own that supervisord starts",
     "gateway/server.py": "part of that program: its standard error is its log",
     "gateway/app.py": "the same",

@@ -42,7 +42,7 @@ _LEFT_OUT: Final = {
     *(f"tls/{service.program}.{suffix}" for service in SERVICES for suffix in ("pem", "key")),
 }  # fmt: skip
 
-_OF_RUN: Final = ("run/bot/events", "run/gateway/events")
+_OF_RUN: Final = ("run/bot/events", "run/gateway/events", "run/companion/events")
 """All that is kept of ``run/``: the ledgers of services with a user of their own."""
 
 _CACHES: Final = frozenset({"data", "logs", "plot"})
@@ -95,7 +95,7 @@ def _still(ledger: Path) -> Iterator[None]:
 def _wanted_directory(path: Path) -> bool:
     name = str(path)
     if path.parts[0] == "run":
-        return name in ("run", "run/bot", "run/gateway")
+        return name in ("run", "run/bot", "run/gateway", "run/companion")
     caches = path.parts[0] == "bot" and len(path.parts) == 4 and path.parts[2] == "user_data" and path.name in _CACHES
     return name not in _LEFT_OUT and path.name != "__pycache__" and not caches
 
@@ -149,7 +149,9 @@ def put_back(parts: Path, listed: Sequence[Part], home: Path, uid: Callable[[str
         if tree != STATE:
             continue
         target = home / name
-        service = next((each for each in ("bot", "gateway") if name.startswith((f"{each}/", f"run/{each}/"))), None)
+        service = next(
+            (each for each in ("bot", "gateway", "companion") if name.startswith((f"{each}/", f"run/{each}/"))), None
+        )
         owner = uid(service) if service else None
         for directory in reversed(target.relative_to(home).parents):
             path = home / directory

@@ -19,7 +19,8 @@ from nasos.stack.users import Owner
 
 MB: Final = 1 << 20
 PROGRAMS: Final = (
-    "vault", "postgres", "exchange", "bot", "gateway", "nginx", "housekeeping", "watcher", "rotator", "supervisord",
+    "vault", "postgres", "exchange", "bot", "gateway", "nginx", "housekeeping", "watcher", "rotator", "companion",
+    "supervisord",
 )  # fmt: skip
 """Those whose output supervisord writes down."""
 

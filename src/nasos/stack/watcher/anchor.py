@@ -25,7 +25,7 @@ PATH: Final = "_meta/ledger"
 
 def paths(home: Path) -> dict[str, Path]:
     """Name -> ledger: the operator's, and those of services with a user of their own (run as root)."""
-    own = {name: home / "run" / name / "events.jsonl" for name in ("bot", "gateway")}
+    own = {name: home / "run" / name / "events.jsonl" for name in ("bot", "gateway", "companion")}
     return {"operator": home / "ledger" / "events.jsonl", **own}
 
 

@@ -1,7 +1,4 @@
-# The Cloudflare companion: reads its API tokens.
-path "kv/data/nasos/cloudflare/*" {
+# The Cloudflare companion: reads its API token, and no other.
+path "kv/data/nasos/cloudflare/companion" {
   capabilities = ["read"]
-}
-path "kv/metadata/nasos/cloudflare/*" {
-  capabilities = ["read", "list"]
 }

@@ -1,0 +1,67 @@
+"""``python -m nasos.stack.companion DUTIES``: what supervisord starts."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from nasos.bot.tether import seal_memory
+from nasos.cloudflare.client import Manner
+from nasos.cloudflare.companion import PATIENCE, Companion
+from nasos.cloudflare.feeds import feed_of
+from nasos.cloudflare.site import Site, connected, token_in
+from nasos.cloudflare.stop import Stop
+from nasos.errors import Error, SecretNotFound
+from nasos.files import ExclusiveLock
+from nasos.ledger import Ledger, Outcome
+from nasos.secret import Secret
+from nasos.settings import AppRole, VaultConnection
+from nasos.stack.companion.duties import Duties
+from nasos.vault import VaultClient
+
+ACTOR, PATH = "companion", "cloudflare/companion"
+
+
+def main(duties: Duties) -> None:
+    """Follow until SIGTERM."""
+    seal_memory()
+
+    def connect(stop: Stop) -> Site:
+        connection = VaultConnection(duties.vault, duties.ca_file, AppRole("", secret_id_file=duties.credential))
+        with VaultClient(connection, prefix="nasos") as vault:
+            token = token_in(_fields(vault), PATH, "token")
+        return connected(token, duties.settings, duties.owner, Manner(PATIENCE, 10.0, sleep=stop.sleep))
+
+    def tell(event: str, target: str, outcome: Outcome, detail: Mapping[str, str]) -> None:
+        words = " ".join(f"{name}: {value}" for name, value in detail.items())
+        _say(f"{event} {target} {outcome} {words}")
+        try:
+            Ledger(duties.ledger, ACTOR).append(event, target, outcome, detail)
+        except (Error, OSError) as error:
+            _say(f"{event} was not recorded: {error}")
+
+    with Stop() as stop, ExclusiveLock(duties.directory / "lock", "a companion for this directory"):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, stop.ring)
+        Companion(feed_of(duties.containers, None), connect, duties.directory, tell).run(stop)
+
+
+def _fields(vault: VaultClient) -> Mapping[str, Secret]:
+    try:
+        return vault.read(PATH).fields
+    except SecretNotFound:
+        return {}
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    try:
+        main(Duties.decode(sys.argv[1]))
+    except Error as error:
+        sys.exit(f"nasos: error: {error.message}")
