@@ -18,9 +18,10 @@ from nasos.errors import Error, TokenRefused
 from nasos.gateway import cookies
 from nasos.gateway.access import decide
 from nasos.gateway.config import Bot, Config
-from nasos.gateway.passes import Pass, Passes
+from nasos.gateway.passes import Pass, Passes, tokens_shape
 from nasos.gateway.told import Told
 from nasos.gateway.vaulted import SIGNING, Vaulted
+from nasos.secret import Secret
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -56,11 +57,19 @@ class Decision:
             if not self.allowed(held, headers):
                 return 403, []
             minted = self._vault.minted(bot.name)
-        except TokenRefused:
+        except TokenRefused as error:
+            self._told_of(error, headers)
             return 401, []
         except Error:
             return 503, []
         return 204, [(MINTED.encode(), b"Bearer " + minted.reveal().encode())]
+
+    def _told_of(self, error: TokenRefused, headers: dict[str, str]) -> None:
+        """Record a token of a program that does not count; that a cookie or an access token ends is its usual way."""
+        _, _, shown = headers.get("authorization", "").partition(" ")
+        if shown and not tokens_shape(Secret(shown)):
+            client = headers.get("x-real-ip", "")
+            self._told.refused("gateway", "gateway.denied", "API token", why=error.message, client=client)
 
     def allowed(self, held: Pass, headers: dict[str, str]) -> bool:
         """Whether somebody may send this request; a refusal is recorded."""
