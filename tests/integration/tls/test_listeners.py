@@ -6,28 +6,17 @@ no weaker than the profile's.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import socket
 import ssl
-import tempfile
-import threading
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 
 import pytest
 
-from fixtures.edge import BINARIES, edge_config, running
-from fixtures.postgres import PostgresUnderTest
-from fixtures.vault import VaultUnderTest
-from nasos.bot.inside.tls import context_of
-from nasos.secret import Secret
+from fixtures.listeners import LISTENERS, Listener, serving
 from nasos.tls.dev_ca import DevCa
-from simulators.bot_api import BotApi
 
 with warnings.catch_warnings():  # the public bundle that it brings along has a root with the serial number 0
     warnings.simplefilter("ignore")
@@ -39,26 +28,7 @@ with warnings.catch_warnings():  # the public bundle that it brings along has a 
     )
 
 pytestmark = pytest.mark.filterwarnings("ignore:Parsed a serial number")
-DEADLINE = 30.0
 ACCEPTED = {"vault": {"tls_curves": "TLS curves {'secp521r1'} are supported, but should be rejected."}}
-
-
-@dataclass(frozen=True)
-class Listener:
-    """Where something speaks TLS, and who signed its certificate."""
-
-    port: int
-    name: str
-    ca: Path
-    postgres: bool = False
-
-    def connect(self, context: ssl.SSLContext, name: str) -> None:
-        """Shake hands as a client of this one does."""
-        with socket.create_connection(("127.0.0.1", self.port), DEADLINE) as plain:
-            if self.postgres:
-                plain.sendall(b"\x00\x00\x00\x08\x04\xd2\x16\x2f")  # SSLRequest
-                assert plain.recv(1) == b"S"
-            context.wrap_socket(plain, server_hostname=name).close()
 
 
 def issues(listener: Listener) -> dict[str, str]:
@@ -82,73 +52,6 @@ def issues(listener: Listener) -> dict[str, str]:
     except ServerNotCompliantWithTlsConfiguration as refused:
         return dict(refused.issues)
     return {}
-
-
-@contextlib.contextmanager
-def serving(context: ssl.SSLContext) -> Iterator[int]:
-    """A server that shakes hands, as often as it is asked."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def one(plain: socket.socket) -> None:
-            with contextlib.suppress(OSError), plain:
-                plain.settimeout(DEADLINE)
-                with context.wrap_socket(plain, server_side=True) as secured:
-                    while secured.recv(4096):
-                        secured.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
-
-        def serve() -> None:
-            with contextlib.suppress(OSError):
-                while True:
-                    threading.Thread(target=one, args=(server.accept()[0],), daemon=True).start()
-
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        try:
-            yield server.getsockname()[1]
-        finally:
-            server.shutdown(socket.SHUT_RDWR)
-            thread.join(DEADLINE)
-
-
-def _nginx(request: pytest.FixtureRequest, kind: str) -> Listener:
-    certificates: Path = request.getfixturevalue("certificates")
-    opened: contextlib.ExitStack = request.getfixturevalue("opened")
-    directory = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="edge-")))
-    bot = opened.enter_context(BotApi(certificates))
-    config = edge_config(certificates, directory, bot.port)
-    opened.enter_context(running(BINARIES[kind](), config))
-    return Listener(config.port, "localhost", certificates / "ca.pem")
-
-
-def _vault(request: pytest.FixtureRequest) -> Listener:
-    vault: VaultUnderTest = request.getfixturevalue("vault")
-    # Its certificate in the tests is for the address alone.
-    return Listener(vault.server.port, "127.0.0.1", vault.ca_file)
-
-
-def _postgres(request: pytest.FixtureRequest) -> Listener:
-    postgres: PostgresUnderTest = request.getfixturevalue("postgres")
-    return Listener(postgres.server.port, "localhost", postgres.server.ca_file, postgres=True)
-
-
-def _bot(request: pytest.FixtureRequest) -> Listener:
-    place: Path = request.getfixturevalue("certificates")
-    pem = Secret((place / "bot.key").read_text() + (place / "bot.pem").read_text())
-    port = request.getfixturevalue("opened").enter_context(serving(context_of(pem)))
-    return Listener(port, "bot.localhost", place / "ca.pem")
-
-
-LISTENERS: dict[str, Callable[[pytest.FixtureRequest], Listener]] = {
-    "nginx": lambda request: _nginx(request, "wheel"), "system's nginx": lambda request: _nginx(request, "system"),
-    "vault": _vault, "postgres": _postgres, "bot": _bot,
-}  # fmt: skip
-
-
-@pytest.fixture
-def opened() -> Iterator[contextlib.ExitStack]:
-    """What ends with the test."""
-    with contextlib.ExitStack() as stack:
-        yield stack
 
 
 @pytest.mark.parametrize("name", LISTENERS)
