@@ -153,7 +153,7 @@ class Client:
     def _await_turn(self, deadline: float) -> None:
         now = self._manner.clock()
         wait = self._governor.wait(now)
-        if wait > deadline - now:
+        if 0 < wait > deadline - now:  # tries that took their time asked for no patience
             raise CloudflareBusy(
                 f"Cloudflare asks for {wait:.0f} s of patience; nothing is sent before", "run the command again then"
             )

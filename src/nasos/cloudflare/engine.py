@@ -1,4 +1,4 @@
-"""The containers of a Docker Engine, over its unix socket or a read-only proxy's (`socket_proxy`).
+"""The containers of a Docker Engine, over its unix socket or a read-only proxy's (`docker_view`).
 
 Rules: two questions, ``GET /containers/json`` and ``GET /events``, without a version in the path: every Engine answers
 them, and what we use of the answer has not changed since 2015. Events are never read: an Engine forgets them after 256,
@@ -30,6 +30,8 @@ LARGEST: Final = 64 << 20
 ALIVE: Final = frozenset({"running", "paused", "restarting"})
 HINTS: Final = {"type": ["container"], "event": ["start", "die", "destroy", "rename"]}
 """Not ``exec_*`` and ``health_status``: they change nothing for us and come every few seconds."""
+LIST: Final = "/containers/json?all=1"
+EVENTS: Final = "/events?" + urlencode({"filters": json.dumps(HINTS)})
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -78,7 +80,7 @@ class Engine:
         self._listen()
         connection = Local(self._path)
         try:
-            connection.request("GET", "/containers/json?all=1")
+            connection.request("GET", LIST)
             answer = connection.getresponse()
             content = answer.read(LARGEST + 1)
         except (OSError, http.client.HTTPException) as error:
@@ -120,7 +122,7 @@ class Engine:
         try:
             connection.connect()
             stream = connection.sock.dup()  # http.client closes its own whenever it thinks that nothing more comes
-            connection.request("GET", "/events?" + urlencode({"filters": json.dumps(HINTS)}))
+            connection.request("GET", EVENTS)
             answer = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             connection.close()

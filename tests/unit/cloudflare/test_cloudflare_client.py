@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fixtures.cloudflare import Clock, direct
@@ -266,3 +268,14 @@ def test_no_error_holds_the_token(simulated: Cloudflare, zone: Zone) -> None:
         listed(direct(simulated), zone)
     assert TOKEN not in f"{refused.value!r}{refused.value.hint}"
     assert "\x1b" not in refused.value.message
+
+
+def test_tries_that_take_long_are_no_pause_that_cloudflare_asked_for(simulated: Cloudflare, zone: Zone) -> None:
+    """A name server that times out uses the patience up; what is said is that there is no answer."""
+    clock = Clock()
+    client = direct(simulated, clock=clock)
+    client._manner = replace(client._manner, patience=0.1)  # the first pause between two tries is longer
+    simulated.fail_next("GET .*", BROKEN, times=5)
+    with pytest.raises(CloudflareUnreachable, match="lost"):
+        listed(client, zone)
+    assert len(simulated.requests) == 5

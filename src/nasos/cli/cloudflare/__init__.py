@@ -7,10 +7,11 @@ is what people and programs see; ``zone`` is the zone's own security.
 from __future__ import annotations
 
 from nasos.cli.cloudflare.commands import cloudflare
-from nasos.cli.cloudflare.companion import companion
+from nasos.cli.cloudflare.companion import companion, docker_view
 from nasos.cli.cloudflare.zone import zone
 
 __all__ = ["cloudflare"]
 
 cloudflare.add_command(companion)
+cloudflare.add_command(docker_view)
 cloudflare.add_command(zone)

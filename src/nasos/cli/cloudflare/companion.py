@@ -6,6 +6,7 @@ companion per state directory; whatever goes wrong after the start is said, wait
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -44,6 +45,23 @@ def companion(containers: str | None, *, health: bool) -> int:
         return EXIT_CLEAN
     _follow(settings, containers, directory)
     return EXIT_CLEAN
+
+
+@click.command()
+@click.option("--socket", default="/var/run/docker.sock", show_default=True, help="The Docker Engine's own socket.")
+@click.option("--listen", required=True, help="Where to answer: a path for a unix socket.")
+def docker_view(socket: str, listen: str) -> None:
+    """Show names, states and labels of containers to whoever must not have the Docker socket, until SIGTERM."""
+    require_extra()
+    from nasos.cloudflare.docker_view import View
+
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, end)
+    with View(Path(listen), Path(socket)) as view, contextlib.suppress(KeyboardInterrupt):
+        output.say(f"{listen} shows the containers of {socket}")
+        view.serve_forever()
 
 
 def _follow(settings: Settings, containers: str | None, directory: Path) -> None:
