@@ -71,7 +71,7 @@ class Running:
 
     def until(self, seen: Callable[[], bool]) -> None:
         """Wait for it."""
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 240
         while not seen():
             assert time.monotonic() < deadline, (self.names, (self.here / "log").read_text()[-2000:])
             time.sleep(0.05)

@@ -32,7 +32,7 @@ OLD, NEW = "o" * 40, "n" * 40
 
 def until(seen: Callable[[], bool], log: Path) -> None:
     """Wait for it."""
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 240
     while not seen():
         assert time.monotonic() < deadline, log.read_text()[-2000:]
         time.sleep(0.05)
