@@ -29,7 +29,8 @@ from nasos.stack.binaries import find  # noqa: E402  found by the line above
 from nasos.vault import VaultClient  # noqa: E402  found by the line above
 
 RECORDS = {
-    "api": {"username": "nasos", "password": "p" * 43, "jwt_secret_key": "j" * 43, "ws_token": "w" * 43},
+    "api": {"username": "nasos", "password": "p" * 43, "ws_token": "w" * 43},
+    "jwt": {"jwt_secret_key": "j" * 43},
     "coingecko": {"api_key": "c" * 40},
     "db": {"username": "nasos_a", "password": "d" * 43, "role": "a"},
     "discord": {"webhook_url": "https://127.0.0.1/" + "d" * 40},

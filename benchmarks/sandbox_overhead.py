@@ -27,7 +27,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT / "tests"))
 
 from nasos.bot.api import connection  # noqa: E402  after the tests' helpers can be found
-from simulators.launched import API, EXCHANGE, HeldVault, Start, eventually  # noqa: E402  found by the line above
+from simulators.launched import API, EXCHANGE, JWT, HeldVault, Start, eventually  # noqa: E402  found by the line above
 from simulators.trading import Ground  # noqa: E402  found by the line above
 
 QUIET = """
@@ -56,7 +56,7 @@ Connect = Callable[[], http.client.HTTPConnection]
 def alone(place: Path, exchange: int) -> Iterator[Connect]:
     """Plain freqtrade, as its documentation starts it."""
     ground = prepared(place, exchange, unconfined=True)
-    secrets = {"api_server": API, "exchange": {"api_key": EXCHANGE["key"], "secret": EXCHANGE["secret"]}}
+    secrets = {"api_server": API | JWT, "exchange": {"api_key": EXCHANGE["key"], "secret": EXCHANGE["secret"]}}
     (place / "secrets.json").write_text(json.dumps(secrets))
     command = [str(PROJECT / ".venv-bot/bin/freqtrade"), "trade", "--userdir", str(ground.user_data)]
     files = ["-c", str(ground.start.home / "base.json"), "-c", str(place / "secrets.json")]
@@ -86,6 +86,7 @@ def prepared(place: Path, exchange: int, *, unconfined: bool) -> Ground:
     """Configuration, certificates and records of one bot."""
     vault = HeldVault()
     vault.put("api", API)
+    vault.put("jwt", JWT)
     vault.put("exchange", EXCHANGE)
     python = place / "python"
     python.write_text(ENTRY.format(project=PROJECT, unconfined=unconfined))

@@ -29,7 +29,8 @@ def test_everything_rotates_under_the_trading_bot(bot: Walk) -> None:
     pid = bot.pid("bot")
     printed = rotation_of(bot, "--all")
     assert "the old password is refused" in printed
-    assert "jwt_secret_key, ws_token of before refused" in printed
+    assert "jwt_secret_key of before refused" in printed
+    assert "ws_token of before refused" in printed
     after = {row["name"]: row for row in bot.json("rotate", "list")}
     for name in ("bots/nasos/db", "bots/nasos/jwt"):
         assert after[name]["version"] == before[name]["version"] + 1

@@ -161,7 +161,9 @@ def test_every_stored_secret_has_a_rotator_or_a_reminder(bot: Walk) -> None:
         assert row["how"] != "unknown", place
         dated = row["next"] is not None or row["place"] in {"recovery key", "key of your backups"}
         assert dated or row["how"] in {"public", "derived"}, place
-    assert known["bots/nasos/api", "jwt_secret_key"]["by"] == "bots/nasos/jwt"
+    assert (
+        known["bots/nasos/jwt", "jwt_secret_key"]["by"] == known["bots/nasos/api", "ws_token"]["by"] == "bots/nasos/jwt"
+    )
     assert bot.nasos("rotate", "inventory").returncode == 0
 
 

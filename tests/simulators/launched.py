@@ -26,14 +26,18 @@ T = TypeVar("T")
 API = {
     "username": "nasos",
     "password": "planted-api-password-7Q",
-    "jwt_secret_key": "planted-jwt-secret-key-with-more-than-32-characters",
     "ws_token": "planted-websocket-token-3X",
 }
+JWT = {"jwt_secret_key": "planted-jwt-secret-key-with-more-than-32-characters"}
+LOGIN = API | JWT
+"""What freqtrade's section holds: both records."""
 EXCHANGE = {"key": "planted-exchange-key-5R", "secret": "planted-exchange-secret-9W"}
 DATABASE = {"username": "testbot_a", "password": "planted-database-password-2M", "role": "a"}
 SECOND_LOGIN = {"username": "testbot_b", "password": "planted-second-password-6T", "role": "b"}
 TOKEN = "planted-vault-token-8K"
-PLANTED = [value for fields in (API, EXCHANGE, DATABASE) for value in fields.values() if value.startswith("planted")]
+PLANTED = [
+    value for fields in (API, JWT, EXCHANGE, DATABASE) for value in fields.values() if value.startswith("planted")
+]
 
 
 def traces(text: bytes, values: Sequence[str] = (*PLANTED, TOKEN)) -> set[str]:

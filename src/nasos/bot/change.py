@@ -21,7 +21,7 @@ from typing import Final
 
 from nasos.bot.api import BotApi
 from nasos.bot.certificate import ApiCertificate
-from nasos.bot.document import NESTED, SECTIONS
+from nasos.bot.document import LOGIN, NESTED, SECTIONS, login
 from nasos.bot.orders import Certificate, Line, Swap
 from nasos.bot.proof import prove
 from nasos.bot.records import Record
@@ -49,15 +49,13 @@ AGAIN_SECONDS: Final = 1.0
 LOOK_SECONDS: Final = 5.0
 """Between two looks at the certificate's files."""
 
-API: Final = "api"
-
 
 def ways(name: str, loads: int, *, known: bool) -> Iterator[str]:
     """How a changed record may come into use, the gentlest way first.
 
     ``known``: there was one before. A first one may need another sandbox (a chat is somewhere on the internet).
     """
-    if name == API:
+    if name in LOGIN:
         yield "swap"
     if known and loads < RELOADS:
         yield "reload"
@@ -85,7 +83,7 @@ class Changes:
         self._report = report
         self._restart = restart
         self._refused = refused
-        self._login: Mapping[str, Secret] = supply.records[API].fields
+        self._login: Mapping[str, Secret] = login(supply.records)
         self._waiting: dict[str, Record] = {}
         self._not_before: dict[str, float] = {}
         self._patient_until: dict[str, float] = {}
@@ -160,7 +158,7 @@ class Changes:
             self._told(name, record, Outcome.FAILED, f"not used: {error.message}")
             return
         try:
-            if before is not None and name != API and self._wait(name):
+            if before is not None and name not in LOGIN and self._wait(name):
                 return
             how = self._in_use(name, before, record)
         except Error as error:
@@ -223,8 +221,8 @@ class Changes:
                 break
             try:
                 if way == "swap":
-                    return self._swap(record)
-                if name != API:
+                    return self._swap()
+                if name not in LOGIN:
                     self.trial[name] = before
                 return self._reload(record, state) if way == "reload" else self._anew(state)
             except BotError as error:
@@ -239,24 +237,23 @@ class Changes:
             raise BotError(f"the bot is in the state {state}, which is not one to come back to")
         return state
 
-    def _swap(self, record: Record) -> str:
+    def _swap(self) -> str:
         """In place: three milliseconds, no gap, no restart (measured on 2026.9)."""
-        before, token = self._login, self._api.log_in(self._login)
-        self._line.ask(Swap(dict(record.fields)), ORDER_SECONDS)
-        prove(self._api, before, token, record.fields)
-        self._login = record.fields
+        before, token, now = self._login, self._api.log_in(self._login), login(self._supply.records)
+        self._line.ask(Swap(now), ORDER_SECONDS)
+        prove(self._api, before, token, now)
+        self._login = now
         return "swapped in place; those of before are refused"
 
     def _reload(self, record: Record, state: str) -> str:
-        before, loads = self._login, self._supply.loads
-        login = self._supply.records[API].fields
+        before, now, loads = self._login, login(self._supply.records), self._supply.loads
         token = self._api.log_in(before)
         self._supply.keep_state(state)
         self._api.reload(before)
         self._until(lambda: self._supply.loads > loads, "it was told to reload and does not")
-        self._until(lambda: self._shown(login) == state, f"it does not come back {state}")
-        prove(self._api, before, token, login)
-        self._login = login
+        self._until(lambda: self._shown(now) == state, f"it does not come back {state}")
+        prove(self._api, before, token, now)
+        self._login = now
         self.trial.clear()
         return f"the bot loaded its configuration anew and is {state}"
 

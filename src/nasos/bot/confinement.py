@@ -31,7 +31,7 @@ TEMPORARY: Final = "tmp"
 """In ``user_data``: where the bot's temporary files go."""
 
 _CERTIFICATES: Final = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
-_LOCAL_RECORDS: Final = frozenset({"api", "db", "exchange"})
+_LOCAL_RECORDS: Final = frozenset({"api", "db", "exchange", "jwt"})
 _REMOTE: Final = ("coingecko", "discord", "external_message_consumer", "telegram", "webhook", "fiat_display_currency")
 _POSTGRES: Final = 5432
 _SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108  multiprocessing's semaphores; a place, not a file of ours

@@ -23,12 +23,15 @@ from nasos.errors import BotError
 from nasos.secret import Secret
 
 DATABASE: Final = "db"
+LOGIN: Final = ("api", "jwt")
+"""Records that open the bot's API; the key that signs stands alone, because the gateway may read that one only."""
 
 SECTIONS: Final[Mapping[str, str]] = {
     "api": "api_server",
     "coingecko": "coingecko",
     "discord": "discord",
     "exchange": "exchange",
+    "jwt": "api_server",
     "telegram": "telegram",
     "webhook": "webhook",
 }
@@ -51,10 +54,11 @@ ALIASES: Final = {
 }
 
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "api": ("username", "password", "jwt_secret_key", "ws_token"),
+    "api": ("username", "password", "ws_token"),
     "coingecko": ("api_key",),
     "discord": ("webhook_url",),
     "exchange": ("api_key", "secret", "password", "uid", "account_id", "wallet_address", "private_key", *ALIASES),
+    "jwt": ("jwt_secret_key",),
     "telegram": ("token", "chat_id", "topic_id", "authorized_users"),
     "webhook": ("url",),
 }
@@ -76,14 +80,22 @@ def document(records: Records, database_url: str | None) -> dict[str, object]:
     Raises:
         BotError: A record has an unknown field or a value that freqtrade would refuse; names both, never the value.
     """
-    result: dict[str, object] = {}
+    sections: dict[str, dict[str, object]] = {}
     for name in sorted(records.keys() & SECTIONS.keys()):
-        result[SECTIONS[name]] = _section(name, records[name].fields)
+        sections.setdefault(SECTIONS[name], {}).update(_section(name, records[name].fields))
+    if any(name in records for name in LOGIN):
+        _require_login(login(records))
+    result: dict[str, object] = {**sections}
     for name in sorted(records.keys() & NESTED.keys()):
         _place(result, NESTED[name], {field: unpack(value) for field, value in records[name].fields.items()})
     if database_url is not None:
         result["db_url"] = database_url
     return result
+
+
+def login(records: Records) -> dict[str, Secret]:
+    """What opens the bot's API, of both records."""
+    return {field: value for name in LOGIN if name in records for field, value in records[name].fields.items()}
 
 
 def encode(content: Mapping[str, object]) -> bytes:
@@ -130,8 +142,6 @@ def _section(name: str, fields: Mapping[str, Secret]) -> dict[str, object]:
         if target in section:
             raise BotError(f'the record "{name}" holds {target} twice, under two names', "keep one of them")
         section[target] = _LISTS.get(field, _same)(value)
-    if name == "api":
-        _require_login(fields)
     return section
 
 
@@ -150,13 +160,13 @@ def _unknown(name: str, field: str) -> BotError:
 
 
 def _require_login(fields: Mapping[str, Secret]) -> None:
-    for field in ("username", "password", "jwt_secret_key"):
+    for record, field in (("api", "username"), ("api", "password"), ("jwt", "jwt_secret_key")):
         if not fields.get(field):
-            raise BotError(f'the record "api" has no {field}: anybody could log in to the bot', "nasos up")
+            raise BotError(f'the record "{record}" has no {field}: anybody could log in to the bot', "nasos up")
     if too_short(fields["jwt_secret_key"]):
         raise BotError(
-            f'the record "api" has a jwt_secret_key shorter than {JWT_MINIMUM} characters',
-            "nasos secret set bots/BOT/api --field jwt_secret_key",
+            f'the record "jwt" has a jwt_secret_key shorter than {JWT_MINIMUM} characters',
+            "nasos secret set bots/BOT/jwt --field jwt_secret_key",
         )
 
 

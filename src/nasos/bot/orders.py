@@ -42,7 +42,7 @@ class Swap(msgspec.Struct, frozen=True, tag="swap"):
     """Launcher: from now on the API takes these, and nothing of before."""
 
     api: dict[str, Secret]
-    """Fields of the record ``api``."""
+    """Fields of the records ``api`` and ``jwt``."""
 
 
 class Document(msgspec.Struct, frozen=True, tag="document"):

@@ -11,7 +11,7 @@ from nasos.secret import Secret
 
 
 def prove(api: BotApi, before: Mapping[str, Secret], token: Secret | None, now: Mapping[str, Secret]) -> None:
-    """Try records ``api`` of before and now; ``token`` is one that a login of before gave.
+    """Try what opened it before and what does now; ``token`` is one that a login of before gave.
 
     Raises:
         BotError: It refuses the new ones, takes some of before, or gives no answer.

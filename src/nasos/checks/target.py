@@ -11,7 +11,14 @@ from datetime import datetime
 from pathlib import Path
 
 from nasos.rotation.inventory import Row
-from nasos.settings import BotSettings, CloudflareSettings, RotationSettings, TlsSettings, VaultConnection
+from nasos.settings import (
+    BotSettings,
+    CloudflareSettings,
+    GatewaySettings,
+    RotationSettings,
+    TlsSettings,
+    VaultConnection,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +93,7 @@ class Target:
     cloudflare: CloudflareSettings
     tls: TlsSettings = field(default_factory=TlsSettings)
     rotation: RotationSettings = field(default_factory=RotationSettings)
+    gateway: GatewaySettings = field(default_factory=GatewaySettings)
     processes: tuple[Process, ...] = ()
     """The stack's own programs that run, with all their children."""
     owners: Mapping[str, int] = field(default_factory=dict)

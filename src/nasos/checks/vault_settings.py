@@ -27,7 +27,9 @@ from nasos.vault.roles import LOOPBACK, entrusted
 def settings(target: Target) -> Verdict:
     """Compare everything that the role checker may read."""
     local = target.ports is not None and connection(target).address == f"https://127.0.0.1:{target.ports.vault}"
-    desired = Desired(bots=(target.bot.name,), bound_cidrs=LOOPBACK if local else None, own=entrusted(target.rotation))
+    desired = Desired(
+        bots=(target.bot.name,), bound_cidrs=LOOPBACK if local else None, own=entrusted(target.rotation, target.gateway)
+    )
     with logged_in(target) as (server, token):
         changed, unread = drift(server, token, desired)
     if changed:

@@ -50,6 +50,7 @@ def target(settings: Settings) -> Target:
         hosts=settings.tls.hosts,
         tls=settings.tls,
         bot=settings.bot,
+        gateway=settings.gateway,
         rotation=settings.rotation,
         cloudflare=settings.cloudflare,
         processes=tuple(_processes(home)) if record else (),

@@ -125,7 +125,7 @@ _TYPED: Final = {413: ResponseSpec(Problem, description="the request is too larg
 async def log_in(data: LoginRequest, request: Asked, state: State) -> Response[Who]:
     """Log in with name, password and one-time code; the session is kept in cookies."""
     parts, headers = _parts(state), _own(request)
-    bot, client = _bot(parts, headers), _client(headers, await _known(parts, headers))
+    bot, client = _bot(parts, headers), _client(parts, headers, await _known(parts, headers))
     work = partial(parts.door.log_in, data.name, Secret(data.password), data.code, client)
     return await _welcome(parts, bot, await parts.slowly(work))
 
@@ -163,7 +163,7 @@ async def token(data: MachineRequest, request: Asked, state: State) -> Access:
     """An access token for a program that has an AppRole with a role here."""
     parts, headers = _parts(state), _own(request)
     bot = _bot(parts, headers)
-    work = partial(parts.door.machine, data.role_id, Secret(data.secret_id), _client(headers))
+    work = partial(parts.door.machine, data.role_id, Secret(data.secret_id), _client(parts, headers))
     opened = await parts.slowly(work)
     return Access((await asyncio.to_thread(parts.passes.access, opened, bot)).reveal(), ACCESS_SECONDS)
 
@@ -213,14 +213,16 @@ async def _gone_on(parts: Parts, headers: Mapping[str, str]) -> Opened:
     held = cookies.read(headers.get("cookie", ""), cookies.REFRESH)
     if held is None:
         raise SessionRefused("no session")
-    return await asyncio.to_thread(parts.door.go_on, held, _client(headers))
+    return await asyncio.to_thread(parts.door.go_on, held, _client(parts, headers))
 
 
 async def _ended(parts: Parts, headers: Mapping[str, str], *, everywhere: bool) -> Response[None]:
     held = await asyncio.to_thread(parts.passes.of, headers, _bot(parts, headers))
     if held.by == "api-token":
         raise TokenRefused("an API token has no session")
-    await asyncio.to_thread(partial(parts.door.end, held.sid, held.user, _client(headers), everywhere=everywhere))
+    await asyncio.to_thread(
+        partial(parts.door.end, held.sid, held.user, _client(parts, headers), everywhere=everywhere)
+    )
     return Response(None, cookies=[_cookie(cookies.ACCESS, None, 0), _cookie(cookies.REFRESH, None, 0)])
 
 
@@ -256,8 +258,9 @@ def _own(request: Asked) -> dict[str, str]:
     return headers
 
 
-def _client(headers: Mapping[str, str], known: str | None = None) -> Client:
-    return Client(headers.get("x-real-ip", "unknown"), headers.get("user-agent", "")[:120], known)
+def _client(parts: Parts, headers: Mapping[str, str], known: str | None = None) -> Client:
+    address, program = headers.get("x-real-ip", "unknown"), headers.get("user-agent", "")[:120]
+    return Client(address, program, known, _bot(parts, headers).name)
 
 
 async def _known(parts: Parts, headers: Mapping[str, str]) -> str | None:

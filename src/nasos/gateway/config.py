@@ -12,9 +12,15 @@ class Bot(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     port: int
-    """Of its API, on this machine."""
+    """Of its API: https."""
     hosts: tuple[str, ...]
     """Under which names of the front door it is reached."""
+    address: str = "127.0.0.1"
+    """Where it listens."""
+    ca: Path | None = None
+    """Who must have signed its certificate; None: the stack's own CA."""
+    shown: str = "bot.localhost"
+    """The name that its certificate must carry."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from nasos.gateway.access import decide
 from nasos.gateway.config import Bot, Config
 from nasos.gateway.passes import Pass, Passes, tokens_shape
 from nasos.gateway.told import Told
-from nasos.gateway.vaulted import SIGNING, Vaulted
+from nasos.gateway.vaulted import SIGNING, Vaulted, key_of
 from nasos.secret import Secret
 
 Scope = MutableMapping[str, Any]
@@ -51,7 +51,7 @@ class Decision:
         if bot is None:
             return 403, []
         try:
-            if not self._vault.at_hand(SIGNING, f"bots/{bot.name}/api"):
+            if not self._vault.at_hand(SIGNING, key_of(bot.name)):
                 await asyncio.to_thread(self._vault.refresh, bot.name)
             held = self._passes.of(headers, bot)
             if not self.allowed(held, headers):

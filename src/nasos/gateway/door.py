@@ -43,6 +43,8 @@ class Client:
     program: str = ""
     known: str | None = None
     """Whose living session he showed."""
+    bot: str = ""
+    """Under whose host name he asks: a session is good for that bot alone."""
 
     @property
     def text(self) -> str:
@@ -108,7 +110,7 @@ class Door:
         """
         now = datetime.now(UTC)
         try:
-            opened = self.sessions.renew(refresh, client.text, now)
+            opened = self.sessions.renew(refresh, client.text, now, bot=client.bot)
         except SessionRefused as error:
             who = error.user or "gateway"
             event = "gateway.reuse" if error.reused else "gateway.refresh"
@@ -170,7 +172,7 @@ class Door:
         return role, name, "" if role else "other policies in Vault"
 
     def _opened(self, name: str, role: Role, client: Client, event: str) -> Opened:
-        opened = self.sessions.start(name, role, client.text, datetime.now(UTC))
+        opened = self.sessions.start(name, role, client.text, datetime.now(UTC), bot=client.bot)
         self.told.ok(name, event, opened.sid, client=client.address, role=str(role), program=client.program[:80])
         return opened
 

@@ -23,7 +23,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from nasos.errors import GatewayError, TlsError
 from nasos.gateway.api_tokens import ApiTokens
 from nasos.gateway.app import Parts, application
-from nasos.gateway.config import Config
+from nasos.gateway.config import Bot, Config
 from nasos.gateway.decision import Decision
 from nasos.gateway.door import Door
 from nasos.gateway.passes import Passes
@@ -57,7 +57,7 @@ def serve(config: Config) -> None:
     passes = Passes(vault, sessions, machines)
     decision = Decision(config, passes, vault, told)
     door = Door(vault, sessions, Spent(storage), Throttle(), told)
-    streams = Streams(config, passes, decision, vault, told, _outward(config))
+    streams = Streams(config, passes, decision, vault, told, {bot: _outward(config, bot) for bot in config.bots})
     inward = _inward(config)
     try:
         site = application(Parts(config, vault, door, passes), decision, streams)
@@ -119,11 +119,18 @@ def _inward(config: Config) -> ssl.SSLContext:
     return context
 
 
-def _outward(config: Config) -> ssl.SSLContext:
-    """To the bots."""
-    context = ssl.create_default_context(cafile=str(config.tls / "ca.pem"))
+def _outward(config: Config, bot: Bot) -> ssl.SSLContext:
+    """To one bot, and to no other: each may have been signed by somebody else."""
+    try:
+        context = ssl.create_default_context(cafile=str(bot.ca or config.tls / "ca.pem"))
+    except (OSError, ssl.SSLError) as error:
+        raise TlsError(
+            f"the CA of the bot {bot.name} cannot be used: {error}", "ca_file under [gateway.bots]"
+        ) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    # Others' certificates are often made by one line of openssl, which leaves out what RFC 5280 wants of a CA.
+    strict = ssl.VERIFY_X509_STRICT
+    context.verify_flags = context.verify_flags & ~strict if bot.ca else context.verify_flags | strict
     return context
 
 

@@ -11,6 +11,7 @@ Rules:
   it, and as soon as the next token was used, the grace is over. So the most that a thief of a used token can get is
   what the client itself holds, and the second of the two to use that ends the session. The answer is kept in memory
   only: after a restart it is ``lost``, which ends nothing and asks for a new login.
+* A session is one bot's: who shows its refresh token under another bot's host name is refused, and nothing is used up.
 * Times are two: without a renewal, and altogether. A session that began in the future (a clock was wrong) counts for
   nothing.
 * What ended stays ended: a row says when and why until it can matter no more.
@@ -109,8 +110,8 @@ class Sessions:
         """Let go of the file."""
         self._storage.close()
 
-    def start(self, user: str, role: Role, client: str, now: datetime) -> Opened:
-        """A new session of ``user``; ``client`` says from where (address and program), for lists and for the grace."""
+    def start(self, user: str, role: Role, client: str, now: datetime, *, bot: str = "") -> Opened:
+        """A new session of ``user`` at ``bot``; ``client`` says from where, for lists and for the grace."""
         sid, family = opaque.random_text(_FAMILY), opaque.random_text(_FAMILY)
         token, moment = _token(family), now.timestamp()
         with self._storage.change() as rows:
@@ -120,18 +121,19 @@ class Sessions:
                 (moment, user, MOST - 1),
             )
             rows.execute(
-                "INSERT INTO sessions (sid, family, current, user, role, client, began, renewed)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (sid, opaque.digest(family), _digest(token), user, role.value, client, moment, moment),
+                "INSERT INTO sessions (sid, family, current, user, role, client, bot, began, renewed)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (sid, opaque.digest(family), _digest(token), user, role.value, client, bot, moment, moment),
             )
         return Opened(sid, token, user, role, now + min(self._times.idle, self._times.whole))
 
-    def renew(self, refresh: Secret, client: str, now: datetime) -> Renewed:
+    def renew(self, refresh: Secret, client: str, now: datetime, *, bot: str = "") -> Renewed:
         """The session goes on with a new refresh token; this one is used up.
 
         Raises:
-            SessionRefused: It is unknown, ended, expired, its answer is lost, or it was used before (``reused``: the
-                whole session is ended). The error names session and user where they are known, for the log.
+            SessionRefused: It is unknown, another bot's, ended, expired, its answer is lost, or it was used before
+                (``reused``: the whole session is ended). The error names session and user where they are known, for
+                the log.
         """
         random_part = opaque.random_part(refresh.reveal(), opaque.REFRESH)
         if random_part is None:
@@ -140,6 +142,8 @@ class Sessions:
         with self._renewing, self._storage.change() as rows:
             row = rows.execute("SELECT * FROM sessions WHERE family = ?", (opaque.digest(family),)).fetchone()
             self._refuse_dead(row, now)
+            if row["bot"] != bot:
+                _refuse("a session of another bot", row)
             if row["current"] == shown:
                 return self._rotate(rows, row, family, client, now)
             again = self._again(row, shown, client, now)

@@ -24,14 +24,15 @@ from typing import Final, Self
 from nasos.errors import FileRefused, GatewayError
 from nasos.files import PRIVATE, private_directory
 
-VERSION: Final = 1
+VERSION: Final = 2
 PATIENCE: Final = 5.0
 """Seconds to wait for another process's transaction."""
 
 _SCHEMA: Final = f"""
 CREATE TABLE sessions (
     sid TEXT PRIMARY KEY, family BLOB NOT NULL UNIQUE, current BLOB NOT NULL, previous BLOB, user TEXT NOT NULL,
-    role TEXT NOT NULL, client TEXT NOT NULL, began REAL NOT NULL, renewed REAL NOT NULL, ended REAL, reason TEXT
+    role TEXT NOT NULL, client TEXT NOT NULL, bot TEXT NOT NULL, began REAL NOT NULL,
+    renewed REAL NOT NULL, ended REAL, reason TEXT
 ) STRICT;
 CREATE INDEX sessions_of ON sessions (user) WHERE ended IS NULL;
 CREATE TABLE api_tokens (

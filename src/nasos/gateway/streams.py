@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
 from urllib.parse import parse_qs, quote
 
@@ -42,10 +42,16 @@ class Streams:
     """The ASGI application behind `STREAM`."""
 
     def __init__(  # noqa: PLR0913, PLR0917  what a stream needs: who may, where to, by which token
-        self, config: Config, passes: Passes, decision: Decision, vault: Vaulted, told: Told, context: ssl.SSLContext
+        self,
+        config: Config,
+        passes: Passes,
+        decision: Decision,
+        vault: Vaulted,
+        told: Told,
+        trust: Mapping[Bot, ssl.SSLContext],
     ) -> None:
         self._config, self._passes, self._decision, self._vault, self._told = config, passes, decision, vault, told
-        self._context = context
+        self._trust = trust
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one stream, from its opening to its end."""
@@ -80,10 +86,10 @@ class Streams:
         from websockets.asyncio.client import connect
         from websockets.exceptions import WebSocketException
 
-        address = f"wss://bot.localhost:{bot.port}{STREAM}?token={quote(minted.reveal().removeprefix('Bearer '))}"
+        address = f"wss://{bot.shown}:{bot.port}{STREAM}?token={quote(minted.reveal().removeprefix('Bearer '))}"
         try:
             line = await connect(
-                address, host="127.0.0.1", port=bot.port, ssl=self._context, server_hostname="bot.localhost",
+                address, host=bot.address, port=bot.port, ssl=self._trust[bot], server_hostname=bot.shown,
                 max_size=LARGEST, open_timeout=10, logger=None, proxy=None,
             )  # fmt: skip
         except (OSError, WebSocketException, TimeoutError):

@@ -1,8 +1,7 @@
 """What the gateway has from Vault: the ring that signs, each bot's key, second factors, and what somebody's rights are.
 
 Rules: what was read is believed for two seconds, and for a minute while Vault does not answer; then nothing is let in
-any more. Of a bot's record the name and the signing key are kept, the password is not. No secret leaves here but in a
-signature.
+any more. Of a bot it may read the key that signs, and nothing else. No secret leaves here but in a signature.
 """
 
 from __future__ import annotations
@@ -42,6 +41,11 @@ PATIENCE: Final = 2.0
 SIGNING: Final = "gateway/signing"
 
 
+def key_of(bot: str) -> str:
+    """Where the key is by which this bot's tokens are made."""
+    return f"bots/{bot}/jwt"
+
+
 class Vaulted:
     """Reads as the role ``gateway``; safe for many threads."""
 
@@ -70,7 +74,10 @@ class Vaulted:
         Raises:
             VaultError: Its key cannot be read, and what was read is too old.
         """
-        return jwt.signed(self._cache.get(f"bots/{bot}/api").fields, datetime.now(UTC))
+        key = self._cache.get(key_of(bot)).fields.get("jwt_secret_key")
+        if not key:
+            raise VaultRefused(f"{key_of(bot)} has no jwt_secret_key", f"nasos secret set {key_of(bot)}")
+        return jwt.signed(key, datetime.now(UTC))
 
     def refresh(self, bot: str) -> None:
         """Read again what a decision needs; what was read counts for a while.
@@ -78,7 +85,7 @@ class Vaulted:
         Raises:
             VaultError: It cannot be read, and what was read is too old.
         """
-        for name in (SIGNING, f"bots/{bot}/api"):
+        for name in (SIGNING, key_of(bot)):
             self._cache.get(name)
 
     def at_hand(self, *names: str) -> bool:
@@ -151,11 +158,9 @@ class Vaulted:
 
     def _fetch(self, name: str, _patient: bool) -> Record:  # noqa: FBT001  as the cache calls it
         try:
-            record = self._read(name)
+            return self._read(name)
         except (SecretNotFound, SecretDeleted) as error:
             raise VaultUnreachable(f"{name} is not there: {error.message}", "./nasos up") from None
-        kept = {field: value for field, value in record.fields.items() if field not in ("password", "ws_token")}
-        return Record(record.path, kept, record.version, record.created, record.custom)
 
     def _end(self, token: Secret) -> None:
         try:

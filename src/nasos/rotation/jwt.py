@@ -25,6 +25,8 @@ from nasos.secret import Secret
 
 LIFETIME: Final = timedelta(minutes=1)
 """Of a token that is made for a proof."""
+SUBJECT: Final = "nasos"
+"""In whose name; freqtrade looks at the signature, and that there is one (2026.9, ``get_user_from_token``)."""
 
 Accepts: TypeAlias = Callable[[Fields, Sequence[str]], Sequence[str] | None]
 """Which of the named fields the bot accepts with the value given; None when it does not run and cannot be asked."""
@@ -32,7 +34,7 @@ Accepts: TypeAlias = Callable[[Fields, Sequence[str]], Sequence[str] | None]
 
 @dataclass(frozen=True, slots=True)
 class BotFields(RandomFields):
-    """A `Rotator` for fields of the record ``api`` of a bot."""
+    """A `Rotator` for fields of the records ``api`` and ``jwt`` of a bot."""
 
     tried: Accepts = field(kw_only=True)
 
@@ -69,16 +71,16 @@ class BotFields(RandomFields):
         return f"{', '.join(self.fields)} of before refused"
 
 
-def signed(fields: Fields, now: datetime) -> Secret:
-    """An access token as freqtrade makes it (HS256, RFC 7515), signed with the record's ``jwt_secret_key``."""
+def signed(key: Secret, now: datetime) -> Secret:
+    """An access token as freqtrade makes it (HS256, RFC 7515), signed with its ``jwt_secret_key``."""
     claims = {
-        "identity": {"u": fields["username"].reveal()},
+        "identity": {"u": SUBJECT},
         "exp": int((now + LIFETIME).timestamp()),
         "iat": int(now.timestamp()),
         "type": "access",
     }
     text = b".".join(_segment(msgspec.json.encode(part)) for part in ({"alg": "HS256", "typ": "JWT"}, claims))
-    signature = hmac.new(fields["jwt_secret_key"].reveal().encode(), text, hashlib.sha256).digest()
+    signature = hmac.new(key.reveal().encode(), text, hashlib.sha256).digest()
     return Secret((text + b"." + _segment(signature)).decode())
 
 

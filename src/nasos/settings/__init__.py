@@ -8,6 +8,7 @@ secret must be private. No default credential exists. Callers are handed slices,
 ``toml``        the tables of ``nasos.toml``
 ``schedule``    ``[rotation.schedule]``: time spans and parts of the day
 ``cloudflare``  ``[cloudflare]``
+``gateway``     ``[gateway]``
 ``dotenv``      ``.env`` and the names that it may hold
 ``connection``  how to reach one Vault
 ``loading``     all of it together, and what of it a child gets
@@ -17,6 +18,7 @@ secret must be private. No default credential exists. Callers are handed slices,
 from nasos.settings.cloudflare import CloudflareTable
 from nasos.settings.connection import AppRole, Token, VaultConnection, connection_file, vault_address
 from nasos.settings.dotenv import ENVIRONMENT_KEYS
+from nasos.settings.gateway import GatewaySettings, OtherBot
 from nasos.settings.loading import CloudflareSettings, Settings, child_environment, child_identity, load
 from nasos.settings.toml import (
     DEFAULT_PORT,
@@ -42,7 +44,9 @@ __all__ = [
     "CloudflareSettings",
     "CloudflareTable",
     "Document",
+    "GatewaySettings",
     "HousekeepingSettings",
+    "OtherBot",
     "OwnSecret",
     "RotationSettings",
     "Settings",

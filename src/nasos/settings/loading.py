@@ -14,6 +14,7 @@ from nasos.secret import Secret
 from nasos.settings.cloudflare import CloudflareTable
 from nasos.settings.connection import VaultConnection, connection, secret_of
 from nasos.settings.dotenv import read_dotenv
+from nasos.settings.gateway import GatewaySettings
 from nasos.settings.toml import (
     BotSettings,
     Document,
@@ -52,6 +53,7 @@ class Settings:
     vault: VaultSettings
     tls: TlsSettings
     bot: BotSettings
+    gateway: GatewaySettings
     housekeeping: HousekeepingSettings
     rotation: RotationSettings
     cloudflare: CloudflareSettings
@@ -102,6 +104,7 @@ def load(environ: Mapping[str, str] | None = None, cwd: Path | None = None, *, f
         vault=document.vault,
         tls=document.tls,
         bot=document.bot,
+        gateway=document.gateway,
         housekeeping=document.housekeeping,
         rotation=document.rotation,
         cloudflare=CloudflareSettings(

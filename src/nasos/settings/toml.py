@@ -14,6 +14,7 @@ import msgspec
 
 from nasos.errors import NameRefused, SettingsError
 from nasos.settings.cloudflare import CloudflareTable
+from nasos.settings.gateway import GatewaySettings
 from nasos.settings.schedule import Times, require_sound
 
 DEFAULT_PORT: Final = 8443
@@ -121,7 +122,7 @@ class BotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """Interpreter of the bot's own virtual environment; default ``.venv-bot/bin/python`` of the checkout."""
 
 
-_OURS: Final = re.compile(r"bots/[^/]+/(?:api|db)|(?:postgres|gateway)/.*")
+_OURS: Final = re.compile(r"bots/[^/]+/(?:api|db|jwt)|(?:postgres|gateway)/.*")
 """Secrets that have a rotator of the stack's."""
 
 
@@ -237,9 +238,14 @@ class Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     vault: VaultSettings = VaultSettings()
     tls: TlsSettings = TlsSettings()
     bot: BotSettings = BotSettings()
+    gateway: GatewaySettings = GatewaySettings()
     housekeeping: HousekeepingSettings = HousekeepingSettings()
     rotation: RotationSettings = RotationSettings()
     cloudflare: CloudflareTable = CloudflareTable()
+
+    def __post_init__(self) -> None:
+        """Where each host name leads."""
+        self.gateway.require_sound(self.bot.name, self.tls.hosts)
 
 
 def parse_document(path: Path) -> Document:

@@ -25,7 +25,7 @@ def desired(settings: Settings, users: Users) -> Desired:
     """What the embedded server should look like."""
     return Desired(
         bots=(settings.bot.name,), bound_cidrs=LOOPBACK, owners=owners(users, [settings.bot.name]),
-        own=entrusted(settings.rotation),
+        own=entrusted(settings.rotation, settings.gateway),
     )  # fmt: skip
 
 

@@ -136,12 +136,15 @@ def _require_same_seal(old: Path, data: Path, wanted: str) -> None:
 
 def ensure_api_secret(vault: VaultClient, bot: str) -> None:
     """Make the bot's API credentials in Vault, once."""
-    path = f"bots/{bot}/api"
-    try:
-        vault.read(path)
-    except SecretNotFound:
-        fields = {name: Secret.random() for name in ("password", "jwt_secret_key", "ws_token")}
-        vault.write(path, {"username": Secret(bot), **fields}, cas=0)
+    fresh = {
+        "api": {"username": Secret(bot), "password": Secret.random(), "ws_token": Secret.random()},
+        "jwt": {"jwt_secret_key": Secret.random()},
+    }
+    for name, fields in fresh.items():
+        try:
+            vault.read(f"bots/{bot}/{name}")
+        except SecretNotFound:
+            vault.write(f"bots/{bot}/{name}", fields, cas=0)
 
 
 def bot_configuration(stack: Stack) -> dict[str, object]:

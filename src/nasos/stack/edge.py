@@ -37,8 +37,26 @@ def front_door(home: Home, settings: Settings, ports: Ports) -> Config:
         credential=home.credentials / "gateway.json",
         database=home.root / "gateway" / "sessions.db",
         ledger=ledger,
-        bots=(Bot(name=settings.bot.name, port=ports.bot, hosts=edge_hosts(settings.tls.hosts)),),
+        bots=(
+            Bot(name=settings.bot.name, port=ports.bot, hosts=_own_hosts(settings)),
+            *(
+                Bot(
+                    name=name,
+                    port=bot.port,
+                    hosts=tuple(map(str.lower, bot.hosts)),
+                    address=bot.address,
+                    ca=Path(bot.ca_file),
+                    shown=bot.shown,
+                )
+                for name, bot in sorted(settings.gateway.bots.items())
+            ),
+        ),
     )
+
+
+def _own_hosts(settings: Settings) -> tuple[str, ...]:
+    """What leads to the stack's own bot: all names of the edge that lead to no other one."""
+    return edge_hosts(settings.gateway.own_hosts(settings.tls.hosts))
 
 
 def write_configuration(home: Home, settings: Settings, ports: Ports) -> bool:
@@ -52,7 +70,7 @@ def write_configuration(home: Home, settings: Settings, ports: Ports) -> bool:
     config = nginx.EdgeConfig(
         listen=settings.stack.listen,
         port=ports.https,
-        hosts=edge_hosts(settings.tls.hosts),
+        hosts=_own_hosts(settings),
         certificate=certificate,
         key=key,
         upstream_port=ports.bot,
@@ -61,6 +79,10 @@ def write_configuration(home: Home, settings: Settings, ports: Ports) -> bool:
         page=Path(__file__).parent / "page",
         gateway=nginx.Gateway(ports.gateway, home.tls / "nginx.pem", home.tls / "nginx.key"),
         frequi=_frequi(settings),
+        others=[
+            nginx.Behind(hosts=bot.hosts, address=bot.address, port=bot.port, ca=Path(bot.ca_file), name=bot.shown)
+            for _, bot in sorted(settings.gateway.bots.items())
+        ],
     )
     path, candidate = directory / "nginx.conf", directory / "nginx.conf.new"
     content = nginx.render(config, nginx.inspect(binary)).encode()

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -32,6 +32,9 @@ LOCAL_HSTS_SECONDS: Final = 3600
 """For hosts that are all local: HSTS holds for every port of a host, and a forgotten two-year rule for ``localhost``
 would break other development servers there."""
 CHECK_SECONDS: Final = 20.0
+
+ONE_BOT: Final = "    #bot\n"
+"""Around the server of one bot, in the template."""
 
 NEEDED_MODULES: Final = ("http_ssl_module", "http_v2_module", "http_auth_request_module")
 
@@ -59,6 +62,21 @@ class Gateway:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Behind:
+    """One more bot behind the edge, under host names of its own."""
+
+    hosts: Sequence[str]
+    """DNS names; a handshake for an address names nobody."""
+    address: str
+    port: int
+    """Of its API: https."""
+    ca: Path
+    """Who must have signed its certificate."""
+    name: str
+    """The name that its certificate must carry."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeConfig:
     """What the edge listens on, and what stands behind it."""
 
@@ -72,13 +90,15 @@ class EdgeConfig:
     upstream_port: int
     """The bot's API, https on 127.0.0.1."""
     upstream_ca: Path
-    """Who must have signed its certificate."""
+    """Who must have signed its certificate, and the gateway's."""
     directory: Path
     """nginx's own: pid file and temporary bodies."""
     page: Path
     """Directory of the status page and the error page."""
     gateway: Gateway | None = None
     """None: whoever has the bot's password may pass."""
+    others: Sequence[Behind] = ()
+    """Bots of other places; only with a gateway, which knows them by their host names."""
     frequi: bool = False
     """Whether ``/`` is the bot's own FreqUI instead of the status page."""
     log: Path | None = None
@@ -89,7 +109,10 @@ class EdgeConfig:
     @property
     def hsts_seconds(self) -> int:
         """The profile's two years for public names, one hour when all names are local."""
-        if all(names.local(host) for host in names.hosts(self.hosts)):
+        if all(
+            names.local(host)
+            for host in names.hosts([*self.hosts, *(host for other in self.others for host in other.hosts)])
+        ):
             return LOCAL_HSTS_SECONDS
         return profile.load().configuration.hsts_min_age
 
@@ -133,7 +156,46 @@ def render(config: EdgeConfig, build: NginxBuild) -> str:
         "frequi": config.frequi,
         "gateway": config.gateway is not None,
     }
-    return fill(template(), _places(config) | _addresses(config, build) | _tls(config, build), flags)
+    values = _places(config) | _addresses(config, build) | _tls(config, build)
+    before, server, after = template().split(ONE_BOT)
+    bots = list(_bots(config))
+    places = [bot["upstream"] for bot in bots]
+    if len(set(places)) < len(places):
+        # nginx keeps one TLS session per place, and whoever resumes it is not verified again (measured).
+        raise TlsError("two bots have the same address and port", "address and port under [gateway.bots]")
+    servers = (fill(server, values | bot, flags) for bot in bots)
+    return "".join([fill(before, values, flags), *servers, fill(after, values, flags)])
+
+
+def _bots(config: EdgeConfig) -> Iterator[dict[str, str]]:
+    """What differs from bot to bot: under which names, and where it is; the stack's own is the first."""
+    hosts = names.hosts(config.hosts)
+    yield {
+        "edge_default": " default_server" if _by_address(hosts) else "",
+        "server_names": _server_names(hosts),
+        "upstream": f"127.0.0.1:{config.upstream_port}",
+        "bot_ca": _path(config.upstream_ca),
+        "bot_name": BOT,
+    }
+    for other in config.others:
+        hosts, place = names.hosts(other.hosts), names.host(other.address)
+        if _by_address(hosts) or config.gateway is None:
+            raise TlsError(f"{other.hosts[0]} cannot lead to another bot", "hosts under [gateway.bots] are DNS names")
+        yield {
+            "edge_default": "",
+            "server_names": _server_names(hosts),
+            "upstream": f"[{place}]:{other.port}" if ":" in str(place) else f"{place}:{other.port}",
+            "bot_ca": _path(other.ca),
+            "bot_name": str(names.host(other.name)),
+        }
+
+
+def _by_address(hosts: Sequence[names.Host]) -> bool:
+    return any(not isinstance(host, str) for host in hosts)
+
+
+def _server_names(hosts: Sequence[names.Host]) -> str:
+    return " ".join(f"[{host}]" if ":" in str(host) else str(host) for host in hosts)
 
 
 def _places(config: EdgeConfig) -> dict[str, str]:
@@ -144,24 +206,18 @@ def _places(config: EdgeConfig) -> dict[str, str]:
         "page": _path(config.page),
         "certificate": _path(config.certificate),
         "key": _path(config.key),
-        "upstream_ca": _path(config.upstream_ca),
+        "gateway_ca": _path(config.upstream_ca),
         "gateway_certificate": _path(config.gateway.certificate) if config.gateway else "",
         "gateway_key": _path(config.gateway.key) if config.gateway else "",
     }
 
 
 def _addresses(config: EdgeConfig, build: NginxBuild) -> dict[str, str]:
-    hosts = names.hosts(config.hosts)
-    by_address = any(not isinstance(host, str) for host in hosts)
     return {
         "listen": _listen(config.listen, config.port),
         "http2_listen": "" if build.version >= HTTP2_DIRECTIVE else " http2",
         # A handshake without a name falls to the default server: ours, if an address is among its names.
-        "reject_default": "" if by_address else " default_server",
-        "edge_default": " default_server" if by_address else "",
-        "server_names": " ".join(f"[{host}]" if ":" in str(host) else str(host) for host in hosts),
-        "upstream_port": str(config.upstream_port),
-        "upstream_name": BOT,
+        "reject_default": "" if _by_address(names.hosts(config.hosts)) else " default_server",
         "gateway_name": GATEWAY,
         "gateway_port": str(config.gateway.port) if config.gateway else "",
     }

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
-from nasos.settings import RotationSettings, bot_name
+from nasos.settings import GatewaySettings, RotationSettings, bot_name
 from nasos.vault.names import secret_path
 
 TOKEN_TTL: Final = 3600
@@ -46,11 +46,16 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class Entrusted:
-    """Secrets of the user's own that the rotator may handle, by name; nothing else below ``app/``."""
+    """What the operator's settings hand to our services beyond their own; nothing else below ``app/`` or ``bots/``.
+
+    ``rotated`` and ``asked`` are secrets that the rotator may handle, by name.
+    """
 
     rotated: Sequence[str] = ()
     asked: Sequence[str] = ()
     """Only read."""
+    minted: Sequence[str] = ()
+    """Bots of other places whose tokens the gateway makes: it reads their keys."""
 
 
 def roles(bots: Sequence[str], own: Entrusted = Entrusted()) -> tuple[Role, ...]:
@@ -64,9 +69,9 @@ def roles(bots: Sequence[str], own: Entrusted = Entrusted()) -> tuple[Role, ...]
     return tuple(Role(name, _policy(name, mintable, own)) for name in (*names, *SERVICES))
 
 
-def entrusted(rotation: RotationSettings) -> Entrusted:
-    """What ``[rotation.secrets]`` hands to the rotator."""
-    return Entrusted(sorted(rotation.secrets), rotation.asked)
+def entrusted(rotation: RotationSettings, gateway: GatewaySettings) -> Entrusted:
+    """What ``[rotation.secrets]`` hands to the rotator, and ``[gateway.bots]`` to the gateway."""
+    return Entrusted(sorted(rotation.secrets), rotation.asked, sorted(gateway.bots))
 
 
 def persons() -> tuple[Role, ...]:
@@ -97,7 +102,9 @@ def _policy(name: str, mintable: Sequence[str], own: Entrusted) -> str:
     text = _text(name) if bot == name else _text("bot").replace("<bot>", bot)
     if name == "gateway":
         bots = [other.removeprefix("bot-") for other in mintable if other.startswith("bot-")]
-        text += "".join(_text("minted").replace("<bot>", each) for each in bots)
+        text += "".join(
+            _text("minted").replace("<bot>", bot_name(each)) for each in dict.fromkeys((*bots, *own.minted))
+        )
     if name == "rotator":
         text += "".join(_text("mint").replace("<role>", f"nasos-{role}") for role in mintable)
         text += "".join(_text("own").replace("<secret>", secret_path(secret)) for secret in own.rotated)

@@ -13,7 +13,7 @@ import pytest
 from fixtures.postgres import BotDatabase, PostgresUnderTest
 from nasos.database import Login, connect, set_password
 from nasos.secret import Secret
-from simulators.launched import API, DATABASE, EXCHANGE, SECOND_LOGIN, SIMULATORS, HeldVault, Start
+from simulators.launched import API, DATABASE, EXCHANGE, JWT, SECOND_LOGIN, SIMULATORS, HeldVault, Start
 
 PROJECT = SIMULATORS.parents[1]
 
@@ -23,6 +23,7 @@ def held_vault() -> Iterator[HeldVault]:
     """A Vault with an ``api`` and an ``exchange`` record."""
     vault = HeldVault()
     vault.put("api", API)
+    vault.put("jwt", JWT)
     vault.put("exchange", EXCHANGE)
     yield vault
     os.close(vault.fd)

@@ -12,7 +12,7 @@ import pytest
 
 from fixtures.postgres import BotDatabase, PostgresUnderTest
 from nasos.database import Login
-from simulators.launched import API, EXCHANGE, HeldVault, Start, eventually, traces
+from simulators.launched import API, EXCHANGE, JWT, HeldVault, Start, eventually, traces
 from simulators.trading import Bot, Ground
 
 SPY = '''
@@ -46,6 +46,7 @@ def ground(
     """Configuration, user directory and Vault of one bot."""
     vault = HeldVault()
     vault.put("api", API)
+    vault.put("jwt", JWT)
     vault.put("exchange", EXCHANGE)
     put_login(vault, database.login)
     start = Start(tmp_path_factory.mktemp("bot"), vault, bot_python)

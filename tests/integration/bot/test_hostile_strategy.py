@@ -22,7 +22,7 @@ from nasos.bot.freqtrade import base_config
 from nasos.bot.sandbox import TCP, supported
 from nasos.settings import BotSettings
 from nasos.stack import demo_exchange
-from simulators.launched import API, EXCHANGE, HeldVault, Launched, Start, eventually
+from simulators.launched import API, EXCHANGE, JWT, HeldVault, Launched, Start, eventually
 
 ABI = supported()
 PLANTED = "planted-for-the-thief-6K"
@@ -224,6 +224,7 @@ def steal(directory: Path, python: Path, exchange: int, scene: Scene) -> Theft:
     """Run the strategy in a bot until it has tried everything."""
     vault = HeldVault()
     vault.put("api", API)
+    vault.put("jwt", JWT)
     vault.put("exchange", EXCHANGE)
     start = Start(directory, vault, python)
     user_data = start.home / "user_data"
@@ -281,7 +282,7 @@ def test_a_hostile_strategy_gets_nothing(confined: Theft) -> None:
 
 def test_the_order_line_gives_this_bots_own_records_and_nothing_else(confined: Theft) -> None:
     """Asked again, it answers what the process holds anyway; nonsense and made-up orders do not make it deaf."""
-    own = {f"api_server.{name}": value for name, value in API.items()}
+    own = {f"api_server.{name}": value for name, value in (API | JWT).items()}
     own |= {"exchange.api_key": EXCHANGE["key"], "exchange.secret": EXCHANGE["secret"]}
     assert confined.line["document"] == {key: hashlib.sha256(value.encode()).hexdigest() for key, value in own.items()}
     assert confined.line["refused"] == ["there is no answer to that"]

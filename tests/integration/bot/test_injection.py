@@ -12,7 +12,18 @@ from urllib.parse import quote
 from fixtures.postgres import BotDatabase
 from nasos.bot.credential import read
 from simulators.fake_freqtrade import digest
-from simulators.launched import API, DATABASE, EXCHANGE, SECOND_LOGIN, HeldVault, Launched, Start, eventually, traces
+from simulators.launched import (
+    API,
+    DATABASE,
+    EXCHANGE,
+    LOGIN,
+    SECOND_LOGIN,
+    HeldVault,
+    Launched,
+    Start,
+    eventually,
+    traces,
+)
 
 
 def process_text(pid: int) -> bytes:
@@ -23,7 +34,7 @@ def process_text(pid: int) -> bytes:
 def test_every_record_arrives_under_the_name_that_freqtrade_wants(start: Start) -> None:
     """The document holds each secret of Vault, the exchange key as ``api_key`` whatever it was called."""
     report = start().first()
-    wanted = {f"api_server.{name}": digest(value) for name, value in API.items()}
+    wanted = {f"api_server.{name}": digest(value) for name, value in LOGIN.items()}
     wanted |= {"exchange.api_key": digest(EXCHANGE["key"]), "exchange.secret": digest(EXCHANGE["secret"])}
     assert report["document"] == wanted
 

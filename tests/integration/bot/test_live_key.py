@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from simulators.launched import API, HeldVault, Start, eventually
+from simulators.launched import API, JWT, HeldVault, Start, eventually
 from simulators.trading import Bot, Ground
 
 IDLE = '''
@@ -57,6 +57,7 @@ def live(tmp_path: Path, bot_python: Path, exchange: int) -> Iterator[tuple[Bot,
     keys, vault = Keys(exchange), HeldVault()
     first = keys.make()
     vault.put("api", API)
+    vault.put("jwt", JWT)
     vault.put("exchange", first)
     start = Start(tmp_path, vault, bot_python)
     ground = Ground.prepare(start, vault, IDLE, exchange)

@@ -21,7 +21,7 @@ from nasos.ledger import Event, read
 from nasos.secret import Secret
 from nasos.vault import VaultClient
 from simulators.fake_freqtrade import digest
-from simulators.launched import API, DATABASE, EXCHANGE, alive, eventually, traces
+from simulators.launched import API, DATABASE, EXCHANGE, JWT, LOGIN, alive, eventually, traces
 
 
 @dataclass
@@ -86,7 +86,7 @@ def terminal(
 def root(vault: VaultUnderTest) -> Iterator[VaultClient]:
     """Writes what an operator and a rotator would have written."""
     with VaultClient(vault.root_connection, prefix="nasos") as client:
-        for name, fields in (("api", API), ("exchange", EXCHANGE), ("db", DATABASE)):
+        for name, fields in (("api", API), ("jwt", JWT), ("exchange", EXCHANGE), ("db", DATABASE)):
             client.write(f"bots/other/{name}", {key: Secret(value) for key, value in fields.items()})
         client.write("app/db", {"value": Secret("planted-app-value-2K"), "user": Secret("me")})
         client.write("bots/nasos/api", {"password": Secret("of another bot")})
@@ -109,7 +109,7 @@ def test_a_bot_gets_its_records_from_vault_and_nobody_elses(terminal: Terminal) 
     assert terminal.bot("exit:7", "--once").wait(60) == 7
     (report,) = terminal.reports()
     assert report["document"] == {
-        **{f"api_server.{name}": digest(value) for name, value in API.items()},
+        **{f"api_server.{name}": digest(value) for name, value in LOGIN.items()},
         "exchange.api_key": digest(EXCHANGE["key"]),
         "exchange.secret": digest(EXCHANGE["secret"]),
     }

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nasos.bot.poke import poke
-from simulators.launched import API, EXCHANGE, HeldVault, Start, eventually
+from simulators.launched import API, EXCHANGE, JWT, HeldVault, Start, eventually
 from simulators.trading import Bot, Ground
 
 QUIET = '''
@@ -25,12 +25,16 @@ class Quiet(IStrategy):
     def populate_entry_trend(self, dataframe, metadata): return dataframe
     def populate_exit_trend(self, dataframe, metadata): return dataframe
 '''
-SWAPPED = ("api", "ok", "swapped in place; those of before are refused")
+SWAPPED = {(name, "ok", "swapped in place; those of before are refused") for name in ("api", "jwt")}
 
 
-def renewed(number: int) -> dict[str, str]:
-    """Other credentials for the API."""
-    return {name: value if name == "username" else f"{value}-{number}" for name, value in API.items()}
+def renewed(vault: HeldVault, number: int) -> dict[str, str]:
+    """Other credentials for the API, in both of its records."""
+    for record, fields in (("api", API), ("jwt", JWT)):
+        new = {name: value if name == "username" else f"{value}-{number}" for name, value in fields.items()}
+        vault.put(record, new)
+    fresh: dict[str, str] = vault.records["api"]["fields"]
+    return fresh
 
 
 @contextlib.contextmanager
@@ -38,6 +42,7 @@ def trading(directory: Path, python: Path, exchange: int, **options: object) -> 
     """A bot with an open trade."""
     vault = HeldVault()
     vault.put("api", API)
+    vault.put("jwt", JWT)
     vault.put("exchange", EXCHANGE)
     start = Start(directory, vault, python)
     ground = Ground.prepare(start, vault, QUIET, exchange)
@@ -108,8 +113,9 @@ def test_new_api_credentials_are_swapped_in_place(bot: Bot) -> None:
     pid, before, count = bot.pid(), trades(bot), len(bot.applied)
     old = bot.vault.records["api"]["fields"]
     tokens = json.loads(bot.log_in(old["password"])[1])
-    bot.vault.put("api", new := renewed(1))
-    assert told(bot, count + 1) == SWAPPED
+    new = renewed(bot.vault, 1)
+    told(bot, count + 2)
+    assert set(bot.applied[-2:]) == SWAPPED
     assert bot.log_in(new["password"])[0] == 200
     assert bot.websocket(new["ws_token"]) == 101
     assert bot.log_in(old["password"])[0] == 401
@@ -124,8 +130,9 @@ def test_websockets_that_the_old_credentials_opened_are_closed(bot: Bot) -> None
     """Also one whose client does not answer; one that is opened with the new token stays."""
     count, old = len(bot.applied), bot.vault.records["api"]["fields"]
     with bot.open_websocket(old["ws_token"]) as listening, bot.open_websocket(bot.bearer[7:]) as with_jwt:
-        bot.vault.put("api", new := renewed(2))
-        assert told(bot, count + 1) == SWAPPED
+        new = renewed(bot.vault, 2)
+        told(bot, count + 2)
+        assert set(bot.applied[-2:]) == SWAPPED
         for wire in (listening, with_jwt):
             wire.settimeout(60)
             while wire.recv(4096):  # the close frame, and then the end
@@ -177,9 +184,9 @@ def test_a_reload_behind_our_back_gets_todays_secrets(bot: Bot) -> None:
 def test_a_record_that_freqtrade_would_refuse_changes_nothing(bot: Bot) -> None:
     """It is told, and the bot goes on with the one before."""
     count, old = len(bot.applied), bot.vault.records["api"]["fields"]
-    bot.vault.put("api", {**old, "jwt_secret_key": "too-short"})
+    bot.vault.put("jwt", {"jwt_secret_key": "too-short"})
     name, outcome, how = told(bot, count + 1)
-    assert (name, outcome) == ("api", "failed")
+    assert (name, outcome) == ("jwt", "failed")
     assert "shorter than 32 characters" in how
     assert bot.log_in(old["password"])[0] == 200
 
@@ -228,7 +235,7 @@ def test_a_bot_that_ends_with_a_new_record_runs_with_the_one_before(bot: Bot) ->
     assert ("exchange", "failed", "the bot ended with it and is started with the one before") in bot.applied
     starts = [event for event in bot.launched.events() if event.event == "bot.start"]
     assert starts[-1].detail["exchange"] == version
-    assert starts[-1].detail["api"] == str(bot.vault.records["api"]["version"] - 1)
+    assert starts[-1].detail["jwt"] == str(bot.vault.records["jwt"]["version"] - 1)
 
 
 def test_a_bot_that_ends_with_a_first_record_runs_without_it(bot: Bot) -> None:
@@ -251,8 +258,10 @@ def test_a_freqtrade_with_another_inside_is_reloaded_instead(
     """The swap is refused, the reload does the same work: new ones taken, old ones refused, state and trade kept."""
     with trading(tmp_path, strange_python, exchange) as bot:
         pid, before = bot.pid(), trades(bot)
-        bot.vault.put("api", new := renewed(1))
-        assert told(bot, 1) == ("api", "ok", "the bot loaded its configuration anew and is running")
+        new = renewed(bot.vault, 1)
+        told(bot, 2)
+        how = "the bot loaded its configuration anew and is running"
+        assert set(bot.applied) == {("api", "ok", how), ("jwt", "ok", how)}
         assert "no swap: freqtrade" in bot.launched.error.read_text()
         assert bot.log_in(new["password"])[0] == 200
         assert bot.log_in(API["password"])[0] == 401

@@ -12,7 +12,8 @@ from nasos.bot import document
 from nasos.errors import BotError
 from nasos.secret import Secret
 
-API = {"username": "u", "password": "p", "jwt_secret_key": "k" * 32, "ws_token": "w"}
+API = {"username": "u", "password": "p", "ws_token": "w"}
+JWT = {"jwt_secret_key": "k" * 32}
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,13 @@ def test_each_record_has_its_section() -> None:
     """Names of records and of freqtrade's sections differ for the API only."""
     assert made(
         api=record(**API),
+        jwt=record(**JWT),
         telegram=record(token="t", chat_id="1", authorized_users="1, 2,"),
         discord=record(webhook_url="d"),
         webhook=record(url="w"),
         coingecko=record(api_key="c"),
     ) == {
-        "api_server": API,
+        "api_server": API | JWT,
         "telegram": {"token": "t", "chat_id": "1", "authorized_users": ["1", "2"]},
         "discord": {"webhook_url": "d"},
         "webhook": {"url": "w"},
@@ -72,7 +74,12 @@ def test_the_database_record_stays_out() -> None:
 
 def test_a_record_that_is_no_part_of_freqtrade_is_left_out_by_name() -> None:
     """It is told, not passed on."""
-    records = {"api": record(**API), "notes": record(text="x"), "db": record(username="u", password="p")}
+    records = {
+        "api": record(**API),
+        "jwt": record(**JWT),
+        "notes": record(text="x"),
+        "db": record(username="u", password="p"),
+    }
     assert document.left_out(records) == ["notes"]
     assert "notes" not in made(**records)
 
@@ -89,15 +96,26 @@ def test_a_misspelt_field_is_refused_with_the_nearest_name() -> None:
 @pytest.mark.parametrize("value", [None, ""])
 def test_an_api_record_that_opens_the_bot_to_anybody_is_refused(field: str, value: str | None) -> None:
     """Missing and empty alike."""
-    fields = {name: text for name, text in API.items() if name != field} | ({field: value} if value is not None else {})
+    whole = {"api": dict(API), "jwt": dict(JWT)}
+    for fields in whole.values():
+        if fields.pop(field, None) is not None and value is not None:
+            fields[field] = value
     with pytest.raises(BotError, match=f"no {field}"):
-        made(api=record(**fields))
+        made(**{name: record(**fields) for name, fields in whole.items()})
+
+
+def test_half_a_login_is_refused() -> None:
+    """The key that signs in the record of the password is an unknown field there; alone it is no login."""
+    with pytest.raises(BotError, match="freqtrade does not know"):
+        made(api=record(**API, **JWT))
+    with pytest.raises(BotError, match="no username"):
+        made(jwt=record(**JWT))
 
 
 def test_a_short_jwt_key_is_refused_before_freqtrade_quotes_it() -> None:
     """31 characters are too few; the error holds none of them."""
     with pytest.raises(BotError, match="shorter than 32") as caught:
-        made(api=record(**{**API, "jwt_secret_key": "planted" + "x" * 24}))
+        made(api=record(**API), jwt=record(jwt_secret_key="planted" + "x" * 24))
     assert "planted" not in f"{caught.value}{caught.value.hint}"
 
 

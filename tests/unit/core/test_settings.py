@@ -174,7 +174,11 @@ def test_an_env_with_a_secret_must_be_private(here: Path, name: str, mode: int) 
         ("[stack]\nport = '8443'", '"stack.port"', "docs/settings.md"),
         ("[stack]\nprot = 8443", "unknown key stack.prot", "did you mean port?"),
         ("[stakc]\nport = 8443", "unknown key [stakc]", "did you mean stack?"),
-        ("[zzz]\n", "unknown key [zzz]", "known here: bot, cloudflare, housekeeping, rotation, stack, tls, vault"),
+        (
+            "[zzz]\n",
+            "unknown key [zzz]",
+            "known here: bot, cloudflare, gateway, housekeeping, rotation, stack, tls, vault",
+        ),
         ("stack = 1", "stack is a table", "write [stack]"),
         ("[vault]\nseal = 'wax'", '"vault.seal"', "docs/settings.md"),
         ("[bot]\nname = 'Upper'", '"bot.name"', "docs/settings.md"),

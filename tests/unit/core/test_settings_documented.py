@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from nasos.settings import DEFAULT_PORT, ENVIRONMENT_KEYS, AcmeSettings, Document, OwnSecret, parse_document
+from nasos.settings import DEFAULT_PORT, ENVIRONMENT_KEYS, AcmeSettings, Document, OtherBot, OwnSecret, parse_document
 
 PAGE = (Path(__file__).parents[3] / "docs" / "settings.md").read_text()
 EXAMPLE = PAGE.split("```toml\n")[1].split("```")[0]
@@ -36,13 +36,23 @@ def test_the_documented_values_are_the_defaults(tmp_path: Path) -> None:
     assert (read.vault, read.tls, read.bot) == (default.vault, default.tls, default.bot)
     assert read.housekeeping == default.housekeeping
     assert read.rotation == default.rotation
+    assert read.gateway == default.gateway
 
 
 def test_every_key_of_a_secret_of_ones_own_is_documented_and_no_other() -> None:
     """The table below the example."""
-    table = PAGE.split('`[rotation.secrets."app/<name>"]`')[1]
+    assert _listed(PAGE.split('`[rotation.secrets."app/<name>"]`')[1]) == list(OwnSecret.__struct_fields__)
+
+
+def test_every_key_of_another_bot_is_documented_and_no_other() -> None:
+    """The same for `[gateway.bots]`."""
+    table = PAGE.split("`[gateway.bots.<name>]`")[1].split("`[rotation.secrets")[0]
+    assert _listed(table) == list(OtherBot.__struct_fields__)
+
+
+def _listed(table: str) -> list[str]:
     cells = re.findall(r"^\| (`[^|]+`) \|", table, re.MULTILINE)
-    assert [name for cell in cells for name in re.findall(r"`(\w+)`", cell)] == list(OwnSecret.__struct_fields__)
+    return [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
 
 
 @pytest.mark.parametrize("name", ENVIRONMENT_KEYS)

@@ -111,3 +111,33 @@ def test_add_header_stands_in_no_location() -> None:
     """One ``add_header`` in a location would drop all headers of the levels above it."""
     lines = _render().splitlines()
     assert {len(line) - len(line.lstrip()) for line in lines if line.lstrip().startswith("add_header")} == {4}
+
+
+OTHER = nginx.Behind(hosts=["b.test"], address="192.168.1.7", port=8080, ca=Path("/c.pem"), name="b.test")
+ASKED = nginx.Gateway(8449, Path("/h/tls/nginx.pem"), Path("/h/tls/nginx.key"))
+
+
+def test_each_bot_has_a_server_of_its_own() -> None:
+    """With its own names, place and CA; what is not for the gateway goes to that bot alone."""
+    own, other = _render(gateway=ASKED, others=[OTHER]).split("\n        server_name ")[2:]
+    assert (own.split(";")[0], other.split(";")[0]) == ("localhost", "b.test")
+    assert "192.168.1.7:8080" not in own
+    assert "127.0.0.1:8446" not in other
+    assert (own.count('"/c.pem"'), other.count('"/c.pem"')) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"hosts": ["192.168.1.8"]}, {"address": "a b"}, {"name": "x;y"}, {"ca": Path('/c"$x')},
+     {"address": "127.0.0.1", "port": 8446}],
+)  # fmt: skip
+def test_a_bot_that_nginx_could_mistake_is_refused(changes: dict[str, Any]) -> None:
+    """By an address no handshake names it; two at one place would share a TLS session; nothing changes the language."""
+    with pytest.raises((TlsError, NameRefused)):
+        _render(gateway=ASKED, others=[replace(OTHER, **changes)])
+
+
+def test_another_bot_needs_a_gateway() -> None:
+    """Without one there is nobody who could tell their users apart."""
+    with pytest.raises(TlsError):
+        _render(others=[OTHER])

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from nasos.bot.configuration import merged
-from nasos.bot.document import too_short
+from nasos.bot.document import LOGIN, too_short
 from nasos.bot.known import places
 from nasos.bot.moving.database import is_sqlite, split_login, sqlite_file
 from nasos.bot.moving.dotenv import Variable, configured, variables, without
@@ -27,7 +27,6 @@ Fields = Mapping[str, Secret]
 Trades = Literal["move", "keep", "none"]
 
 _OURS: Final = ("NASOS_", "VAULT_", "CLOUDFLARE_")
-_API: Final = ("username", "password", "jwt_secret_key")
 _NO_API: Final = {"enabled": False, "listen_ip_address": "127.0.0.1", "listen_port": 8080}
 
 
@@ -104,7 +103,7 @@ def draw(wish: Wish, load: Load, database_url: str | None, held: Collection[str]
     whole = merged(*(each.content for each in files), environment)
     url, login, database = _database(wish, lifted, whole, files[-1].place.parent, database_url, here)
     last = merged(lifted.cleaned[-2], lifted.cleaned[-1], {"db_url": url} if url else {})
-    if "api" in held and "api_server" not in whole:
+    if any(name in held for name in LOGIN) and "api_server" not in whole:
         last["api_server"] = dict(_NO_API)  # the record is laid over it, and freqtrade's schema wants a whole section
     contents = [*lifted.cleaned[:-2], last]
     changes = _changes(files, contents)
@@ -112,7 +111,7 @@ def draw(wish: Wish, load: Load, database_url: str | None, held: Collection[str]
         changes[wish.env.resolve()] = Change(wish.env.resolve(), raw, without(raw, gone))
     return Plan(
         wish=wish,
-        records={**lifted.records, **({"db": login} if login else {})},
+        records={**_whole_login(lifted.records), **({"db": login} if login else {})},
         changes=tuple(changes.values()),
         moved=lifted.moved + ((("the login of db_url", "db: username, password"),) if login else ()),
         database=database,
@@ -209,13 +208,22 @@ def _listens(whole: Mapping[str, object]) -> tuple[str, int] | None:
 def completed(name: str, lifted: Fields, held: Fields, plan: Plan) -> tuple[dict[str, Secret], list[str]]:
     """The whole record to write: what is there, ours over it, and what the bot could not start without."""
     fields, made = {**held, **lifted}, []
-    if name == "api":
-        fresh = {"username": Secret(plan.wish.bot), "password": Secret.random(), "jwt_secret_key": Secret.random()}
-        for each in _API:
-            if not fields.get(each):
-                fields[each] = fresh[each]
-                made.append(f"api: {each} was missing and is made new")
-        if too_short(fields["jwt_secret_key"]):
-            fields["jwt_secret_key"] = fresh["jwt_secret_key"]
-            made.append("api: jwt_secret_key has less than 32 characters, which freqtrade refuses; it is made new")
+    fresh = {
+        "api": {"username": Secret(plan.wish.bot), "password": Secret.random()},
+        "jwt": {"jwt_secret_key": Secret.random()},
+    }
+    for key, value in fresh.get(name, {}).items():
+        if not fields.get(key):
+            fields[key] = value
+            made.append(f"{name}: {key} was missing and is made new")
+        elif key == "jwt_secret_key" and too_short(fields[key]):
+            fields[key] = value
+            made.append("jwt: jwt_secret_key has less than 32 characters, which freqtrade refuses; it is made new")
     return fields, made
+
+
+def _whole_login(records: Mapping[str, Fields]) -> Mapping[str, Fields]:
+    """Whoever configured a part of the API's login gets all of it."""
+    if not any(name in records for name in LOGIN):
+        return records
+    return {**records, **{name: records.get(name, {}) for name in LOGIN}}

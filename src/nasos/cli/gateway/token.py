@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -11,9 +12,10 @@ from nasos.cli.gateway.files import api_tokens_of
 from nasos.cli.output import document, json_option, note, say
 from nasos.cli.output import reveal as shown
 from nasos.cli.recorded import actor, recorded
-from nasos.errors import SecretNotFound
+from nasos.errors import SecretNotFound, UsageError
 from nasos.gateway.access import Role
 from nasos.gateway.api_tokens import Scope
+from nasos.settings import Settings
 
 
 @click.group()
@@ -26,22 +28,33 @@ def token() -> None:
 @click.option("--role", type=click.Choice([str(role) for role in Role]), default=str(Role.VIEWER), show_default=True,
               help="what it may do.")  # fmt: skip
 @click.option("--days", type=click.IntRange(1, 365), default=90, show_default=True, help="how long it lasts.")
-def create(name: str, role: str, days: int) -> None:
+@click.option("--bot", "bots", multiple=True, metavar="NAME",
+              help="which bot it opens; may be repeated. Default: the stack's own.")  # fmt: skip
+def create(name: str, role: str, days: int, bots: tuple[str, ...]) -> None:
     """Make a token and show it once: Authorization: Bearer TOKEN."""
     settings, now = configuration.load(), datetime.now(UTC)
-    detail = {"what": "created", "role": role, "days": str(days)}
+    opened = _known(settings, bots)
+    detail = {"what": "created", "role": role, "days": str(days), "bots": " ".join(opened)}
     user = actor(settings)  # before we act as the gateway, who may not read a login
     with recorded(settings, "gateway.token", name, detail) as told, api_tokens_of(settings) as tokens:
         made, secret = tokens.create(
             name,
-            Scope(Role(role), (settings.bot.name,)),
+            Scope(Role(role), opened),
             user=user,
             now=now,
             ends=now + timedelta(days=days),
         )
         told["fingerprint"] = made.id
-    note(f"{made.id}: {role} until {made.ends:%Y-%m-%d}; shown once")
+    note(f"{made.id}: {role} of {', '.join(opened)} until {made.ends:%Y-%m-%d}; shown once")
     shown(secret)
+
+
+def _known(settings: Settings, bots: Sequence[str]) -> tuple[str, ...]:
+    known = (settings.bot.name, *settings.gateway.bots)
+    for name in bots:
+        if name not in known:
+            raise UsageError(f"no bot {name} is behind this front door", f"it has: {', '.join(known)}")
+    return tuple(dict.fromkeys(bots)) or known[:1]
 
 
 @token.command("list")
@@ -61,7 +74,7 @@ def list_(*, as_json: bool) -> None:
         )  # fmt: skip
         return
     for each in alive:
-        say(f"{each.id}  {each.name:20} {each.scope.role:7} until {each.ends:%Y-%m-%d}")
+        say(f"{each.id}  {each.name:20} {each.scope.role:7} until {each.ends:%Y-%m-%d}  {' '.join(each.scope.bots)}")
     if not alive:
         note("none: nasos gateway token create NAME")
 

@@ -70,7 +70,7 @@ class Target:
         """What the server should look like; only on the local stack do we know from where roles are used."""
         bot = self.settings.bot.name
         if self.settings.vault_connection is not None:
-            return Desired(bots=(bot,), own=entrusted(self.settings.rotation))
+            return Desired(bots=(bot,), own=entrusted(self.settings.rotation, self.settings.gateway))
         return desired(self.settings, Users.of_this_process())
 
     def prepare(self) -> Ledger:

@@ -28,8 +28,9 @@ from nasos.vault import VaultClient
 
 OVERLAP: Final = 60.0
 """Seconds for the bot to be seen with the new one; told of it, it takes a second or two."""
-JWT: Final = ("jwt_secret_key", "ws_token")
-PASSWORD: Final = ("password",)
+JWT: Final = {"jwt": ("jwt_secret_key",), "api": ("ws_token",)}
+PASSWORD: Final = {"api": ("password",)}
+"""Record -> which of its fields are replaced together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +38,8 @@ class Bot:
     """A `Consumer`: the stack's bot, seen by what ``works`` tries."""
 
     stack: Stack
-    record: str
-    """Which of its records is new: ``db`` or ``api``."""
+    records: tuple[str, ...]
+    """Which of its records are new: of ``db``, ``api`` and ``jwt``."""
     works: Callable[[Fields], bool]
 
     @property
@@ -48,14 +49,17 @@ class Bot:
 
     def deliver(self, *, urgent: bool) -> None:
         """See `Consumer.deliver`."""
-        poke(self.stack.home.run("bot"), self.stack.settings.bot.name, self.record, urgent=urgent)
+        for record in self.records:
+            poke(self.stack.home.run("bot"), self.stack.settings.bot.name, record, urgent=urgent)
 
     def look(self, current: Mapping[str, Fields]) -> Sight:
         """See `Consumer.look`."""
         if not running(self.stack):
             return Sight.ABSENT
+        bot = f"bots/{self.stack.settings.bot.name}"
+        new = {field: value for name in self.records for field, value in current[f"{bot}/{name}"].items()}
         try:
-            works = self.works(current[f"bots/{self.stack.settings.bot.name}/{self.record}"])
+            works = self.works(new)
         except BotError:  # no answer: it may be loading its configuration
             works = False
         return Sight.CONFIRMED if works else Sight.WAITING
@@ -84,14 +88,15 @@ def units(stack: Stack, vault: VaultClient) -> dict[str, Unit]:
         return [name for name in names if _PROBES[name](api, fields)] if running(stack) else None
 
     def on_api(current: Fields) -> bool:
-        return all(probe(api, current) for probe in _PROBES.values())
+        return all(probe(api, current) for name, probe in _PROBES.items() if name in current)
 
-    def of_bot(name: str, fields: tuple[str, ...]) -> Unit:
-        part = Part(f"{bot}/api", BotFields(fields, tried=accepted), fields)
-        return Unit(f"{bot}/{name}", (part,), (Bot(stack, "api", on_api),), OVERLAP)
+    def of_bot(name: str, fields: Mapping[str, tuple[str, ...]]) -> Unit:
+        parts = tuple(Part(f"{bot}/{record}", BotFields(its, tried=accepted), its) for record, its in fields.items())
+        return Unit(f"{bot}/{name}", parts, (Bot(stack, tuple(fields), on_api),), OVERLAP)
 
+    on_login = (Bot(stack, ("db",), on_database),)
     return {
-        f"{bot}/db": Unit(f"{bot}/db", (Part(f"{bot}/db", roles, LOGIN),), (Bot(stack, "db", on_database),), OVERLAP),
+        f"{bot}/db": Unit(f"{bot}/db", (Part(f"{bot}/db", roles, LOGIN),), on_login, OVERLAP),
         f"{bot}/jwt": of_bot("jwt", JWT),
         f"{bot}/password": of_bot("password", PASSWORD),
     }
@@ -99,7 +104,7 @@ def units(stack: Stack, vault: VaultClient) -> dict[str, Unit]:
 
 _PROBES: Final[Mapping[str, Callable[[BotApi, Fields], bool]]] = {
     "password": lambda api, fields: api.log_in(fields) is not None,
-    "jwt_secret_key": lambda api, fields: api.accepts(signed(fields, datetime.now(UTC))),
+    "jwt_secret_key": lambda api, fields: api.accepts(signed(fields["jwt_secret_key"], datetime.now(UTC))),
     "ws_token": lambda api, fields: api.opens(fields["ws_token"]),
 }
-"""What each field of the record ``api`` opens, tried."""
+"""What each field of the records ``api`` and ``jwt`` opens, tried."""

@@ -1,5 +1,5 @@
 
-# The key by which it makes this bot's own short tokens.
-path "kv/data/nasos/bots/<bot>/api" {
+# The key by which it makes this bot's own short tokens, and nothing else of the bot.
+path "kv/data/nasos/bots/<bot>/jwt" {
   capabilities = ["read"]
 }

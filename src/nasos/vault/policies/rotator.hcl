@@ -8,6 +8,9 @@ path "kv/data/nasos/bots/+/api" {
 path "kv/data/nasos/bots/+/db" {
   capabilities = ["create", "read", "update"]
 }
+path "kv/data/nasos/bots/+/jwt" {
+  capabilities = ["create", "read", "update"]
+}
 path "kv/data/nasos/bots/+/exchange" {
   capabilities = ["create", "read", "update"]
 }
@@ -18,6 +21,9 @@ path "kv/destroy/nasos/bots/+/api" {
   capabilities = ["update"]
 }
 path "kv/destroy/nasos/bots/+/db" {
+  capabilities = ["update"]
+}
+path "kv/destroy/nasos/bots/+/jwt" {
   capabilities = ["update"]
 }
 path "kv/data/nasos/postgres/*" {
