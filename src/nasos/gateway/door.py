@@ -4,7 +4,8 @@ Rules:
 
 * Unknown name, wrong password, wrong code, no second factor and an attempt that came too early are one answer. Each
   takes a whole number of `FLOOR`, so that time tells no more than the answer does.
-* A name that nobody has is asked about in Vault all the same, and counts in the throttle.
+* A name that nobody has, or can have, is asked about in Vault all the same, and counts in the throttle: Vault gets the
+  same requests. Who came too early is not looked at; his answer is the same.
 * The token that Vault gives for a password is ended at once; what the person gets is a session of the gateway's.
 * Somebody's rights are looked up anew each time that his session goes on.
 """
@@ -33,6 +34,10 @@ FLOOR: Final = 0.4
 
 MACHINE: Final = "approle/"
 """Before the name of a program's AppRole; no person can be called that."""
+
+
+NOBODY: Final = "nobody-can-be-called-like-this"
+"""Asked about in place of what can be no name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +159,10 @@ class Door:
 
     def _checked(self, name: str, password: Secret, code: str) -> tuple[Role | None, str, str]:
         """Role, for whom it is recorded (a name that nobody has may be a password in the wrong field), and why not."""
-        try:
-            found, factor = self.vault.person(person_name(name)), self.vault.factor(name)
-        except NameRefused:
-            return None, "unknown", "no such person"
-        right = self.vault.proves(name, password)
-        if found is None:
+        asked = _possible(name) or NOBODY
+        found, factor = self.vault.person(asked), self.vault.factor(asked)
+        right = self.vault.proves(asked, password)
+        if found is None or asked is NOBODY:
             return None, "unknown", "no such person"
         if not right:
             return None, name, "password"
@@ -175,6 +178,13 @@ class Door:
         opened = self.sessions.start(name, role, client.text, datetime.now(UTC), bot=client.bot)
         self.told.ok(name, event, opened.sid, client=client.address, role=str(role), program=client.program[:80])
         return opened
+
+
+def _possible(name: str) -> str | None:
+    try:
+        return person_name(name)
+    except NameRefused:
+        return None
 
 
 def _wait(begun: float) -> None:
