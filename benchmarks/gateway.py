@@ -1,6 +1,6 @@
 """Requests per second and CPU per request through nginx: what the gateway's decision costs, beside its peers.
 
-    .venv/bin/python benchmarks/gateway.py [--seconds 5] [--rounds 3] [--attack 20]
+    .venv/bin/python benchmarks/gateway.py [--seconds 5] [--rounds 3] [--attack 20] [--wrong 3]
 
 Needs ``wrk`` (``apt-get install wrk``). One nginx worker, TLS 1.3, 32 kept connections; behind it a static answer in
 the bot's place, so that what is measured is the door. One run, the cases in turn, medians of the rounds:
@@ -15,6 +15,9 @@ CPU is what nginx's worker and the gateway's process used, from ``/proc``: on a 
 The attack: 16 threads try passwords without a pause from ever new addresses, while somebody who is logged in asks
 twenty times a second, and somebody whose device is known tries to log in again (a code
 counts once, so that he is told no).
+
+The wrong logins: each kind from ever new addresses on the quiet machine, medians. They take a whole number of the
+floor: a difference below it is not seen. What is not the same is said by ``tests/integration/gateway/test_equal_work``.
 """
 
 from __future__ import annotations
@@ -252,12 +255,39 @@ def attack(door: BareGateway, seconds: int, cookies: Mapping[str, str], say: Cal
     say(f"{'guesses per second, all threads':34} {len(guesses) / (seconds + sum(known)):.1f}")
 
 
+def wrong_logins(door: BareGateway, rounds: int, say: Callable[[str], None]) -> None:
+    """How long each kind of wrong login takes."""
+    chance = random.Random()  # noqa: S311  addresses of a benchmark
+    kinds = {
+        "wrong password": ("viewer-ann", "x" * 20),
+        "unknown name": ("nobody", "x" * 20),
+        "what can be no name": ("No Name", "x" * 20),
+        "wrong code": ("admin-eve", PHRASE),
+        "too early": ("too-early", "x" * 20),
+    }
+    for _ in range(6):
+        door.post("/auth/login", {"name": "too-early", "password": "x", "code": "0"}, {"X-Real-IP": "198.51.100.1"})
+    taken: dict[str, list[float]] = {kind: [] for kind in kinds}
+    for _ in range(rounds):
+        for kind, (name, password) in kinds.items():
+            address = (
+                "198.51.100.1" if kind == "too early" else f"203.0.{chance.randrange(256)}.{chance.randrange(256)}"
+            )
+            begun = time.monotonic()
+            typed = {"name": name, "password": password, "code": "000000"}
+            door.post("/auth/login", typed, {"X-Real-IP": address})
+            taken[kind].append(time.monotonic() - begun)
+    for kind, seconds in taken.items():
+        say(f"{kind:22} median {statistics.median(seconds) * 1e3:7.1f} ms   longest {max(seconds) * 1e3:7.1f} ms")
+
+
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--attack", type=int, default=20)
+    parser.add_argument("--wrong", type=int, default=3, help="wrong logins of each kind")
     options = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.exit("wrk is missing: apt-get install wrk")
@@ -308,6 +338,8 @@ def run(door: BareGateway, place: Path, options: argparse.Namespace, held: conte
         print(
             f"{name:22} {middle.rate:12,.0f} {middle.nginx:9.1f} {middle.gateway:11.1f} {middle.p50:>8} {middle.p99:>8}"
         )
+    if options.wrong:
+        wrong_logins(door, options.wrong, print)
     if options.attack:
         attack(door, options.attack, cookies, print)
 

@@ -115,13 +115,38 @@ def test_the_bots_password_opens_the_bot_and_not_the_front_door(stack: Walk) -> 
 
 def test_a_programs_token_opens_what_its_role_may(stack: Walk) -> None:
     """A viewer's token reads and does not trade; revoked, it opens nothing."""
-    token = stack.nasos("gateway", "token", "create", "a-screen").stdout.strip()
+    refused = stack.nasos("gateway", "token", "create", "a-screen", "--bot", "another", check=False)
+    assert (refused.returncode, "no bot another" in refused.stderr) == (2, True)
+    token = stack.nasos("gateway", "token", "create", "a-screen", "--bot", "nasos").stdout.strip()
     head = {"Authorization": f"Bearer {token}"}
     assert stack.until(lambda: stack.https("/api/v1/count", head)[0] == 200)
     assert stack.https("/api/v1/stopbuy", head, "POST", b"")[0] == 403
     [known] = [each for each in stack.json("gateway", "token", "list") if each["name"] == "a-screen"]
     stack.nasos("gateway", "token", "revoke", known["id"])
     assert stack.https("/api/v1/count", head)[0] == 401
+
+
+def test_who_was_given_a_link_enrols_himself(stack: Walk) -> None:
+    """The link shows a second factor to him who has the password, and its first code lets him in; once."""
+    told = stack.nasos("gateway", "user", "add", "newcomer", "--enrol", stdin=f"{PHRASE}\n").stdout.split()
+    first, link = told[-1], stack.nasos("gateway", "user", "enrol", "newcomer", "--hours", "1").stdout.split()[-1]
+    assert first.partition("#")[0] == link.partition("#")[0] == f"https://localhost:{stack.port}/auth/enrol"
+    assert stack.https("/auth/enrol")[0] == 200
+
+    def ask(what: str, shown: str, code: str | None = None) -> tuple[int, bytes]:
+        typed = {"name": "newcomer", "password": PHRASE, "link": shown.partition("#")[2]}
+        body = json.dumps(typed | ({"code": code} if code else {})).encode()
+        status, _, content = stack.https(f"/auth/{what}", {"Content-Type": "application/json"}, "POST", body)
+        return status, content
+
+    assert ask("enrolment", first)[0] == 401
+    status, content = ask("enrolment", link)
+    assert status == 200
+    key = re.search(r"secret=([A-Z2-7]+)", json.loads(content)["address"])
+    assert key
+    assert ask("enrolment/confirm", link, code_now(key[1]))[0] == 200
+    assert ask("enrolment", link)[0] == 401
+    stack.nasos("gateway", "user", "rm", "newcomer")
 
 
 def test_who_is_removed_leaves_nothing_that_opens(stack: Walk) -> None:

@@ -13,20 +13,23 @@ Rules:
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from nasos.errors import LoginFailed, NameRefused, SessionRefused
 from nasos.gateway import rights, second_factor
 from nasos.gateway.access import Role
+from nasos.gateway.enrolments import Enrolments
 from nasos.gateway.sessions import Opened, Sessions
 from nasos.gateway.spent import Spent
 from nasos.gateway.throttle import Throttle
 from nasos.gateway.told import Told
 from nasos.gateway.vaulted import Vaulted
 from nasos.secret import Secret
-from nasos.vault.people import person_name
+from nasos.vault.people import Person, person_name
 
 FLOOR: Final = 0.4
 """Seconds; a login takes 0.1 to 0.2 on a quiet machine, most of it bcrypt in Vault."""
@@ -58,12 +61,25 @@ class Client:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What Vault says of a name and a password."""
+
+    person: Person | None
+    factor: Secret | None
+    who: str
+    """For whom it is recorded: a name that nobody has may be a password in the wrong field."""
+    why: str
+    """Why he is not let in; empty where name and password are right."""
+
+
+@dataclass(frozen=True, slots=True)
 class Door:
     """What logging in needs."""
 
     vault: Vaulted
     sessions: Sessions
     spent: Spent
+    enrolments: Enrolments
     throttle: Throttle
     told: Told
 
@@ -74,14 +90,11 @@ class Door:
             LoginFailed: One of them is wrong, or it is too early to try again.
             VaultError: It could not be found out.
         """
-        begun = time.monotonic()
-        try:
-            role, why = self._judged(name, password, code, client, begun)
-        finally:
-            _wait(begun)
+        checked = partial(self._checked, name, password, code)
+        role, why = self.attempt(name, client, time.monotonic(), checked)
         if role is None:
             raise LoginFailed(why)
-        return self._opened(name, role, client, "gateway.login")
+        return self.opened(name, role, client, "gateway.login")
 
     def machine(self, role_id: str, secret_id: Secret, client: Client) -> Opened:
         """A session for an AppRole that has a role here.
@@ -104,7 +117,7 @@ class Door:
             self.told.refused("gateway", "gateway.token", name or "unknown", client=client.address)
             raise LoginFailed("refused")
         self.throttle.succeeded(client.address, account, begun)
-        return self._opened(f"{MACHINE}{name}", Role(given), client, "gateway.token")
+        return self.opened(f"{MACHINE}{name}", Role(given), client, "gateway.token")
 
     def go_on(self, refresh: Secret, client: Client) -> Opened:
         """The session goes on, if its person still has the same role.
@@ -143,38 +156,69 @@ class Door:
         found = self.vault.person(user)
         return rights.role(found.rights) if found else None
 
-    def _judged(self, name: str, password: Secret, code: str, client: Client, begun: float) -> tuple[Role | None, str]:
+    def attempt(
+        self, name: str, client: Client, begun: float, checked: Callable[[], tuple[Role | None, str, str]]
+    ) -> tuple[Role | None, str]:
+        """One attempt, throttled, counted, recorded, and as long as any other.
+
+        ``checked`` says the role, for whom it is recorded (a name that nobody has may be a password in the wrong
+        field), and why not.
+        """
+        try:
+            return self._counted(name, client, begun, checked)
+        finally:
+            _wait(begun)
+
+    def _counted(
+        self, name: str, client: Client, begun: float, checked: Callable[[], tuple[Role | None, str, str]]
+    ) -> tuple[Role | None, str]:
         account, known = name[:64], client.known if client.known == name else None  # his own, nobody else's
         if self.throttle.wait(client.address, account, begun, known) > 0:
             self.told.refused("gateway", "gateway.login", "not looked at", client=client.address, why="too early")
             return None, "too early"
         # A failure until it was right: a hundred guesses at the same time are a hundred failures.
         self.throttle.failed(client.address, account, begun, known)
-        role, who, why = self._checked(name, password, code)
+        role, who, why = checked()
         if role is None:
             self.told.refused("gateway", "gateway.login", who, client=client.address, why=why)
         else:
             self.throttle.succeeded(client.address, account, begun, known)
         return role, why
 
-    def _checked(self, name: str, password: Secret, code: str) -> tuple[Role | None, str, str]:
-        """Role, for whom it is recorded (a name that nobody has may be a password in the wrong field), and why not."""
+    def known(self, name: str, password: Secret) -> Known:
+        """What Vault says of a name and a password; it is asked for the same, whatever they are.
+
+        Raises:
+            VaultError: It could not be found out.
+        """
         asked = _possible(name) or NOBODY
         found, factor = self.vault.person(asked), self.vault.factor(asked)
         right = self.vault.proves(asked, password)
         if found is None or asked is NOBODY:
-            return None, "unknown", "no such person"
-        if not right:
-            return None, name, "password"
-        if factor is None:
-            return None, name, "no second factor: nasos gateway user totp"
-        step = second_factor.accepted(factor, code, datetime.now(UTC))
-        if step is None or not self.spent.take(name, step):
-            return None, name, "code" if step is None else "code used before"
-        role = rights.role(found.rights)
-        return role, name, "" if role else "other policies in Vault"
+            return Known(None, None, "unknown", "no such person")
+        return Known(found, factor, name, "" if right else "password")
 
-    def _opened(self, name: str, role: Role, client: Client, event: str) -> Opened:
+    def spend(self, name: str, known: Known, code: str) -> str:
+        """Use up a one-time code; why not."""
+        if known.factor is None:
+            return "no second factor: nasos gateway user totp"
+        step = second_factor.accepted(known.factor, code, datetime.now(UTC))
+        if step is None:
+            return "code"
+        return "" if self.spent.take(name, step) else "code used before"
+
+    def _checked(self, name: str, password: Secret, code: str) -> tuple[Role | None, str, str]:
+        known = self.known(name, password)
+        if known.why or known.person is None:
+            return None, known.who, known.why
+        if self.enrolments.waits(name):
+            return None, name, "his second factor is not enrolled yet"
+        why = self.spend(name, known, code)
+        role = rights.role(known.person.rights)
+        return None if why else role, name, why or ("" if role else "other policies in Vault")
+
+    def opened(self, name: str, role: Role, client: Client, event: str) -> Opened:
+        """A session for somebody who was let in."""
         opened = self.sessions.start(name, role, client.text, datetime.now(UTC), bot=client.bot)
         self.told.ok(name, event, opened.sid, client=client.address, role=str(role), program=client.program[:80])
         return opened

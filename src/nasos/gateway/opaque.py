@@ -21,9 +21,10 @@ from nasos.secret import Secret
 
 API: Final = "nasos_"
 REFRESH: Final = "nasosr_"
+ENROLMENT: Final = "nasose_"
 RANDOM: Final = 43
 _ALPHABET: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
-_SHAPE: Final = re.compile(rf"(nasosr?_)([0-9A-Za-z]{{{RANDOM}}})([0-9A-Za-z]{{6}})", re.ASCII)
+_SHAPE: Final = re.compile(rf"(nasos[er]?_)([0-9A-Za-z]{{{RANDOM}}})([0-9A-Za-z]{{6}})", re.ASCII)
 
 
 def random_text(length: int) -> str:

@@ -22,10 +22,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from nasos.errors import GatewayError, TlsError
 from nasos.gateway.api_tokens import ApiTokens
-from nasos.gateway.app import Parts, application
+from nasos.gateway.app import application
+from nasos.gateway.asking import Parts
 from nasos.gateway.config import Bot, Config
 from nasos.gateway.decision import Decision
 from nasos.gateway.door import Door
+from nasos.gateway.enrolments import Enrolments
+from nasos.gateway.newcomers import Newcomers
 from nasos.gateway.passes import Passes
 from nasos.gateway.sessions import Sessions
 from nasos.gateway.spent import Spent
@@ -56,11 +59,12 @@ def serve(config: Config) -> None:
     sessions, machines = Sessions(storage), ApiTokens(storage)
     passes = Passes(vault, sessions, machines)
     decision = Decision(config, passes, vault, told)
-    door = Door(vault, sessions, Spent(storage), Throttle(), told)
+    links = Enrolments(storage)
+    door = Door(vault, sessions, Spent(storage), links, Throttle(), told)
     streams = Streams(config, passes, decision, vault, told, {bot: _outward(config, bot) for bot in config.bots})
     inward = _inward(config)
     try:
-        site = application(Parts(config, vault, door, passes), decision, streams)
+        site = application(Parts(config, vault, door, Newcomers(door, links), passes), decision, streams)
         uvloop.run(_run(config, site, inward, (sessions.tidy, machines.tidy)))
     finally:
         storage.close()

@@ -40,6 +40,7 @@ CREATE TABLE api_tokens (
     bots TEXT NOT NULL, made REAL NOT NULL, ends REAL NOT NULL, ended REAL
 ) STRICT;
 CREATE TABLE spent_codes (name TEXT PRIMARY KEY, step INTEGER NOT NULL) STRICT;
+CREATE TABLE enrolments (name TEXT PRIMARY KEY, digest BLOB NOT NULL UNIQUE, ends REAL NOT NULL, taken REAL) STRICT;
 PRAGMA user_version = {VERSION};
 """
 

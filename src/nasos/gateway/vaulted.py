@@ -29,7 +29,7 @@ from nasos.vault.auth import AppRoleLogin
 from nasos.vault.cache import ReadCache
 from nasos.vault.client import VaultApi
 from nasos.vault.kv import KvStore
-from nasos.vault.people import Person, log_in, person
+from nasos.vault.people import Person, log_in, person, possible_password
 from nasos.vault.retry import ONCE
 from nasos.vault.session import Session
 from nasos.vault.store import Record
@@ -39,6 +39,8 @@ MAX_STALE: Final = 60.0
 PATIENCE: Final = 2.0
 """Seconds for a read; who waits for a decision would rather be told that it is closed."""
 SIGNING: Final = "gateway/signing"
+NO_PASSWORD: Final = Secret("none")
+"""Asked with in place of what can be no password: Vault answers that in another way, and would not compare it."""
 
 
 def key_of(bot: str) -> str:
@@ -111,12 +113,13 @@ class Vaulted:
         Raises:
             VaultError: It could not be found out.
         """
+        possible = possible_password(password)
         try:
-            answer = log_in(self._api, name, password)
+            answer = log_in(self._api, name, password if possible else NO_PASSWORD)
         except CredentialRejected:
             return False
         self._end(answer.token)
-        return True
+        return possible
 
     def machine(self, role_id: str, secret_id: Secret) -> str | None:
         """The AppRole that these belong to, without ``nasos-``; None: to none.

@@ -97,6 +97,14 @@ def good_password(password: Secret) -> Secret:
     return password
 
 
+def possible_password(password: Secret) -> bool:
+    """Whether anybody could have it: the servers refuse what is empty, no Unicode, or longer than bcrypt reads."""
+    try:
+        return 0 < len(password.reveal().encode()) <= LONGEST_PASSWORD
+    except UnicodeEncodeError:
+        return False
+
+
 def people(api: VaultApi, token: Secret) -> tuple[Person, ...]:
     """Everybody who may log in, by name."""
     try:

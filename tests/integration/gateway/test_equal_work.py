@@ -41,10 +41,11 @@ def bare(door: FrontDoor) -> str:
 
 
 def test_who_is_unknown_costs_what_a_wrong_password_costs(door: FrontDoor, bare: str) -> None:
-    """Nobody's name, what can be no name, wrong password, no second factor: the same requests in the same order."""
+    """A name or a password that nobody can have, a wrong one, no second factor: the same requests in the same order."""
     door.add("val")
-    tries = ["val", "nobody", "Not A Name", "root", "", bare]
-    seen = [work(door.stranger(), name, "wrong words here", "000000") for name in tries]
+    names, odd = ["val", "nobody", "Not A Name", "root", "", bare], ["", "x" * 900]
+    tries = [(name, "wrong words here") for name in names] + [("yes", password) for password in odd]
+    seen = [work(door.stranger(), name, password, "000000") for name, password in tries]
     answers, requests = [shown(answer) for answer, _ in seen], [asked for _, asked in seen]
     assert len(requests[0]) == 3
     assert requests == [requests[0]] * len(tries)

@@ -11,7 +11,7 @@ import pytest
 import nasos.stack
 
 PAGE = Path(nasos.stack.__file__).parent / "page"
-SCRIPT = (PAGE / "app.js").read_text() + (PAGE / "login.js").read_text()
+SCRIPT = (PAGE / "app.js").read_text() + (PAGE / "login.js").read_text() + (PAGE / "enrol.js").read_text()
 
 
 class _Elements(HTMLParser):
@@ -24,7 +24,7 @@ class _Elements(HTMLParser):
         self.found.append((tag, dict(attrs)))
 
 
-@pytest.fixture(params=["index.html", "login.html", "error.html"])
+@pytest.fixture(params=["index.html", "login.html", "enrol.html", "error.html"])
 def elements(request: pytest.FixtureRequest) -> list[tuple[str, dict[str, str | None]]]:
     """All elements of a page."""
     return _Elements((PAGE / request.param).read_text()).found

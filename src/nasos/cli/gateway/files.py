@@ -7,7 +7,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from nasos.gateway.api_tokens import ApiTokens
+from nasos.gateway.enrolments import Enrolments
 from nasos.gateway.sessions import Sessions
+from nasos.gateway.storage import Storage
 from nasos.settings import Settings
 from nasos.stack.embedded import Stack
 from nasos.stack.housekeeping.rotate import acting_as
@@ -34,6 +36,17 @@ def api_tokens_of(settings: Settings) -> Iterator[ApiTokens]:
     """
     with _acting(settings) as path, closing(ApiTokens.open(path)) as opened:
         yield opened
+
+
+@contextmanager
+def enrolments_of(settings: Settings) -> Iterator[Enrolments]:
+    """The one-time links of the local stack's gateway.
+
+    Raises:
+        StackError: There is no stack here.
+    """
+    with _acting(settings) as path, closing(Storage.open(path)) as opened:
+        yield Enrolments(opened)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from nasos.cli.context import operator_client
-from nasos.cli.gateway.files import api_tokens_of, sessions_of
+from nasos.cli.gateway.files import api_tokens_of, enrolments_of, sessions_of
 from nasos.errors import SecretNotFound, StackError
 from nasos.settings import Settings
 
@@ -36,7 +36,14 @@ def second_factor_of(name: str) -> str:
     return f"gateway/people/{name}"
 
 
+def withdraw(settings: Settings, name: str) -> None:
+    """Forget the link that waits for him: he has his second factor from elsewhere, or is gone."""
+    with suppress(StackError), enrolments_of(settings) as links:
+        links.withdraw(name)
+
+
 def forget(settings: Settings, name: str) -> None:
-    """Destroy his second factor: somebody else may get the name."""
+    """Destroy his second factor, and the link to it: somebody else may get the name."""
+    withdraw(settings, name)
     with suppress(SecretNotFound), operator_client(settings=settings) as vault:
         vault.forget(second_factor_of(name))

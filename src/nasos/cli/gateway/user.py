@@ -1,19 +1,21 @@
-"""``nasos gateway user add | totp | role | logout | rm``: people who come in by the front door.
+"""``nasos gateway user add | enrol | totp | role | logout | rm``: people who come in by the front door.
 
-Rules: nobody comes in without a second factor, so that adding somebody makes one; it is shown once. Who gets another
-role, another second factor, or is removed, is logged out everywhere.
+Rules: nobody comes in without a second factor, so that adding somebody makes one; it is shown once, here or to him who
+has the link. Who gets another role, another second factor, or is removed, is logged out everywhere.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import click
 
 from nasos.cli.context import operator_client
-from nasos.cli.gateway.leaving import forget, log_out, second_factor_of, shut_out
+from nasos.cli.gateway.files import enrolments_of
+from nasos.cli.gateway.leaving import forget, log_out, second_factor_of, shut_out, withdraw
 from nasos.cli.output import note, qr
 from nasos.cli.output import reveal as shown
 from nasos.cli.recorded import recorded
@@ -24,9 +26,11 @@ from nasos.gateway import second_factor
 from nasos.gateway.access import Role
 from nasos.gateway.rights import ROLES
 from nasos.secret import Secret
+from nasos.stack.embedded import Stack
 from nasos.vault import people
 from nasos.vault.client import VaultApi
 
+HOURS: Final = 24
 RIGHTS: Final = {role: rights for rights, role in ROLES.items()}
 
 _name = click.argument("name")
@@ -42,7 +46,8 @@ def user() -> None:
 @_name
 @click.option("--role", type=_role, default=str(Role.VIEWER), show_default=True,
               help="viewer looks, trader also trades, admin does everything.")  # fmt: skip
-def add(name: str, role: str) -> None:
+@click.option("--enrol", is_flag=True, help="show no second factor here: print a link by which he gets it himself.")
+def add(name: str, role: str, *, enrol: bool) -> None:
     """Let a person in; the password is asked for, and the second factor is shown once, as a QR code."""
     people.person_name(name)
     target, password = Target.configured(), people.good_password(new_password())
@@ -51,8 +56,23 @@ def add(name: str, role: str) -> None:
         if people.person(api, token, name) is None:
             _keep(target, name, factor)
         people.add(api, token, name, password, rights=RIGHTS[Role(role)], cidrs=target.desired.bound_cidrs)
-    _show(name, factor)
+    if enrol:
+        _offer(target, name, HOURS)
+    else:
+        withdraw(target.settings, name)
+        _show(name, factor)
     note(f"{name} may come in as {role}")
+
+
+@user.command("enrol")
+@_name
+@click.option("--hours", type=click.IntRange(1, 72), default=HOURS, show_default=True, help="how long the link lasts.")
+def enrol_(name: str, hours: int) -> None:
+    """Print a link by which a person gets another second factor himself, once; the one before ends."""
+    target = Target.configured()
+    with _changing(target, name, {"what": "a link for another second factor"}) as (api, token):
+        _replace(target, api, token, name, second_factor.fresh())
+    _offer(target, name, hours)
 
 
 @user.command()
@@ -61,10 +81,8 @@ def totp(name: str) -> None:
     """Give a person another second factor; the one before ends, and so does what he is logged in to."""
     target, factor = Target.configured(), second_factor.fresh()
     with _changing(target, name, {"what": "another second factor"}) as (api, token):
-        if people.person(api, token, name) is None:
-            raise SecretNotFound(f"there is no person {name}", f"nasos gateway user add {name}")
-        _keep(target, name, factor)
-        log_out(target.settings, name, "another second factor")
+        _replace(target, api, token, name, factor)
+        withdraw(target.settings, name)
     _show(name, factor)
 
 
@@ -119,6 +137,23 @@ def _changing(target: Target, name: str, detail: Mapping[str, str]) -> Iterator[
 def _keep(target: Target, name: str, factor: Secret) -> None:
     with operator_client(settings=target.settings) as vault:
         vault.write(second_factor_of(name), {"totp": factor})
+
+
+def _replace(target: Target, api: VaultApi, token: Secret, name: str, factor: Secret) -> None:
+    if people.person(api, token, name) is None:
+        raise SecretNotFound(f"there is no person {name}", f"nasos gateway user add {name}")
+    _keep(target, name, factor)
+    log_out(target.settings, name, "another second factor")
+
+
+def _offer(target: Target, name: str, hours: int) -> None:
+    """After the factor was made: a run that was killed in between leaves one that nobody has seen."""
+    now = datetime.now(UTC)
+    address = Stack.existing(target.settings).address
+    with enrolments_of(target.settings) as links:
+        link = links.offer(name, now, now + timedelta(hours=hours))
+    note(f"give {name} this link; it works once, with his password, for {hours} hours")
+    shown(Secret(f"{address}/auth/enrol#{link.reveal()}"))
 
 
 def _show(name: str, factor: Secret) -> None:
