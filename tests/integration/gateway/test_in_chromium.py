@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import re
 import tempfile
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import segno
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from fixtures.edge import edge_config, running
 from fixtures.front_door import PHRASE, FrontDoor
+from nasos.gateway import second_factor
 from nasos.gateway.access import Role
+from nasos.gateway.enrolments import Enrolments
+from nasos.gateway.storage import Storage
 from nasos.gateway.streams import POLICY
 
 CHROMIUM = "/usr/bin/chromium"
@@ -153,3 +160,36 @@ def test_frequi_is_behind_the_login_and_works_with_it(freqtrades_own: FrontDoor,
     shot(page, "8-frequi-sent-out")
     page.reload()
     expect(page).to_have_url(f"https://localhost:{door.edge.port}/auth/")
+
+
+def test_a_link_shows_a_picture_once_and_its_first_code_lets_him_in(door: FrontDoor, page: Page, shot: Shot) -> None:
+    """The link leaves the address bar; name and password, the QR code, a wrong code, the right one, and he is in."""
+    factor = door.add("yule", Role.VIEWER)
+    now = datetime.now(UTC)
+    with contextlib.closing(Storage.open(door.config.database)) as storage:
+        link = Enrolments(storage).offer("yule", now, now + timedelta(hours=1)).reveal()
+    _go(page, door, f"/auth/enrol#{link}")
+    expect(page).to_have_url(f"https://localhost:{door.edge.port}/auth/enrol")
+    page.get_by_label("User name").fill("yule")
+    page.get_by_label("Password").fill(PHRASE)
+    page.get_by_role("button", name="Go on").click()
+    picture = page.get_by_role("img", name="QR code")
+    expect(picture).to_be_visible(timeout=PATIENCE)
+    drawn = picture.locator("path").get_attribute("d") or ""
+    rows = segno.make(second_factor.address(factor, "yule").reveal(), error="m").matrix
+    dark = {(x, y) for y, row in enumerate(rows) for x, each in enumerate(row) if each}
+    assert {(int(x), int(y)) for x, y in re.findall(r"M(\d+) (\d+)h1v1h-1z", drawn)} == dark
+    shot(page, "9-enrol")
+    right = door.code("yule", factor)
+    for code in (f"{(int(right) + 1) % 10**6:06d}", right):
+        page.get_by_label("Code from your telephone").fill(code)
+        page.get_by_role("button", name="Go on").click()
+        if code != right:
+            expect(page.get_by_role("alert")).to_contain_text("code is not right", timeout=PATIENCE)
+    expect(page.get_by_text("BTC/USDT").first).to_be_visible(timeout=PATIENCE)
+    _go(page, door, f"/auth/enrol#{link}")
+    page.get_by_label("User name").fill("yule")
+    page.get_by_label("Password").fill(PHRASE)
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_role("alert")).to_contain_text("the link was used", timeout=PATIENCE)
+    expect(picture).to_have_count(0)

@@ -5,17 +5,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import socket
 import ssl
 
 import pytest
-from websockets.exceptions import InvalidStatus
-from websockets.sync.client import ClientConnection, connect
 
-from fixtures.front_door import BY_ANOTHER_CA, DEADLINE, KEY, MISNAMED, OTHER, OTHER_KEY, FrontDoor
+from fixtures.front_door import BY_ANOTHER_CA, KEY, MISNAMED, OTHER, OTHER_KEY, FrontDoor
+from fixtures.streams import stream
 from nasos.gateway.access import Role
 
-COUNT, STREAM = "/api/v1/count", "/api/v1/message/ws"
+COUNT = "/api/v1/count"
 
 
 def signed_by(authorization: str, key: str) -> bool:
@@ -23,17 +21,6 @@ def signed_by(authorization: str, key: str) -> bool:
     head, body, signature = authorization.removeprefix("Bearer ").split(".")
     digest = hmac.digest(key.encode(), f"{head}.{body}".encode(), hashlib.sha256)
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode() == signature
-
-
-def stream(door: FrontDoor, bearer: str) -> ClientConnection:
-    """The bot's stream of messages, under the name that the door is called by."""
-    plain = socket.create_connection(("127.0.0.1", door.edge.port), DEADLINE, source_address=(door.edge.source, 0))
-    address = f"wss://{door.edge.host}:{door.edge.port}{STREAM}?token={bearer.removeprefix('Bearer ')}"
-    try:
-        return connect(address, sock=plain, ssl=door.edge.context(), server_hostname=door.edge.host, proxy=None)
-    except BaseException:
-        plain.close()
-        raise
 
 
 def test_each_name_leads_to_its_own_bot_with_a_token_of_its_own_key(door: FrontDoor) -> None:
@@ -86,15 +73,16 @@ def test_a_login_under_the_second_name_opens_the_second_bot(door: FrontDoor) -> 
 
 def test_streams_keep_to_their_bot_too(door: FrontDoor) -> None:
     """The second bot's stream opens for its token, minted by its key; the first one's token is refused there."""
-    there = door.at(OTHER)
-    with stream(there, door.token(Role.VIEWER, "other")) as line:
-        line.send("hello")
-        assert line.recv(DEADLINE) == "hello"
+    there, bearer = door.at(OTHER), door.token(Role.VIEWER, "other")
+    door.until(lambda: there.edge.get(COUNT, Authorization=bearer).status == 200)  # its key is read
+    door.other.received.clear()
+    with stream(there.edge, Authorization=bearer) as line:
+        assert line.status == 101
+        assert line.answered("hello")
     [seen] = door.other.received
     assert signed_by(seen.target.partition("token=")[2], OTHER_KEY)
-    with pytest.raises(InvalidStatus) as refused:
-        stream(there, door.token(Role.VIEWER, "nasos"))
-    assert refused.value.response.status_code == 403
+    with stream(there.edge, Authorization=door.token(Role.VIEWER, "nasos")) as line:
+        assert line.status == 403
     assert len(door.other.received) == 1
     assert door.bot.received == []
 
@@ -114,6 +102,6 @@ def test_nobody_else_can_stand_in_for_a_bot(door: FrontDoor, host: str) -> None:
     """Another CA's certificate, or another name on it: neither request nor stream reaches it, nor any token of its."""
     there, bearer = door.at(host), door.token(Role.ADMIN, "other")
     assert there.edge.get(COUNT, Authorization=bearer).status == 503
-    with pytest.raises(InvalidStatus):
-        stream(there, bearer)
+    with stream(there.edge, Authorization=bearer) as line:
+        assert line.status != 101
     assert door.other.received == []
