@@ -71,5 +71,6 @@ def test_every_word_exists_in_both_languages() -> None:
 def test_every_place_exists() -> None:
     """The script looks for no element that the page does not have."""
     places = set(re.findall(r'id="([\w-]+)"', (PAGE / "index.html").read_text()))
+    places |= set(re.findall(r'id="([\w-]+)"', (PAGE / "enrol.html").read_text()))
     assert set(re.findall(r'\$\("([\w-]+)"\)', SCRIPT)) <= places
     assert {f"{name}-note" for name in ("balance", "profit", "open", "won")} <= places
