@@ -116,6 +116,8 @@ def _inward(config: Config) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_mode = ssl.CERT_REQUIRED
     context.verify_flags |= ssl.VERIFY_X509_STRICT
+    # OpenSSL's own list has secp521r1 and X448, which Mozilla's profile has not; Python can name one group only.
+    context.set_ecdh_curve("prime256v1")
     try:
         context.load_cert_chain(config.tls / "gateway.pem", config.tls / "gateway.key")
     except (OSError, ssl.SSLError) as error:

@@ -6,52 +6,17 @@ no weaker than the profile's.
 
 from __future__ import annotations
 
-import json
 import ssl
-import warnings
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
 
 import pytest
 
-from fixtures.listeners import LISTENERS, Listener, serving
+from fixtures.listeners import LISTENERS, Listener, issues, serving
 from nasos.tls.dev_ca import DevCa
-
-with warnings.catch_warnings():  # the public bundle that it brings along has a root with the serial number 0
-    warnings.simplefilter("ignore")
-    import sslyze
-    from sslyze.mozilla_tls_profile.tls_config_checker import (
-        ServerNotCompliantWithTlsConfiguration,
-        TlsConfigurationAsJson,
-        check_server_against_tls_configuration,
-    )
 
 pytestmark = pytest.mark.filterwarnings("ignore:Parsed a serial number")
 ACCEPTED = {"vault": {"tls_curves": "TLS curves {'secp521r1'} are supported, but should be rejected."}}
-
-
-def issues(listener: Listener) -> dict[str, str]:
-    """What sslyze has against it."""
-    text = (resources.files("nasos.tls") / "profiles" / "mozilla-6.0-intermediate.json").read_text()
-    profile = TlsConfigurationAsJson.model_validate(json.loads(text)["configuration"])
-    trusting = sslyze.CertificateInfoExtraArgument(custom_ca_file=listener.ca)
-    starttls = sslyze.ProtocolWithOpportunisticTlsEnum.POSTGRES if listener.postgres else None
-    request = sslyze.ServerScanRequest(
-        server_location=sslyze.ServerNetworkLocation(listener.name, listener.port, "127.0.0.1"),
-        network_configuration=sslyze.ServerNetworkConfiguration(
-            tls_server_name_indication=listener.name, tls_opportunistic_encryption=starttls, network_timeout=60
-        ),
-        scan_commands_extra_arguments=sslyze.ScanCommandsExtraArguments(certificate_info=trusting),
-    )
-    scanner = sslyze.Scanner()
-    scanner.queue_scans([request])
-    [result] = scanner.get_results()
-    try:
-        check_server_against_tls_configuration(server_scan_result=result, tls_config_to_check_against=profile)
-    except ServerNotCompliantWithTlsConfiguration as refused:
-        return dict(refused.issues)
-    return {}
 
 
 @pytest.mark.parametrize("name", LISTENERS)
