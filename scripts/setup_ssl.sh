@@ -5,13 +5,15 @@ root=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
 case ${1:-} in
 -h | --help)
     cat <<'HELP'
-Usage: scripts/setup_ssl.sh [--mode dev|acme] [--force]
+Usage: scripts/setup_ssl.sh [--mode dev|acme|cloudflare] [--force]
 
 Issues the certificates of the stack where they are missing, due or no longer right; safe to repeat.
 Running services pick a new certificate up at once, and the stack renews them by itself.
 
   --mode dev   the development CA signs for the edge, too (the default)
   --mode acme  the CA of [tls.acme] in nasos.toml signs for the edge, with DNS-01; Let's Encrypt by default
+  --mode cloudflare  Cloudflare's Origin CA signs for the edge, and Cloudflare with our client certificate is all that
+               nginx answers; step by step, each proven before the next (docs/cloudflare.md)
   --force      new keys and certificates, also where the present ones are good
   -h, --help   this text
 

@@ -11,10 +11,13 @@ import cloudflare
 import pytest
 from cloudflare.types.dns.batch_patch_param import BatchPatchParam
 from cloudflare.types.dns.record_batch_params import Post, RecordBatchParams
+from cloudflare.types.origin_ca_certificates import OriginCACertificateCreateParams
+from cloudflare.types.origin_tls_client_auth import SettingUpdateParams, ZoneCertificateCreateParams
 from cloudflare.types.rulesets import BlockRuleParam, ExecuteRuleParam, SetCacheSettingsRuleParam
 from cloudflare.types.zones import SettingEditParams
 from pydantic import TypeAdapter, ValidationError
 
+from nasos.cloudflare import origin_ca, pulls
 from nasos.cloudflare.answers import Record
 from nasos.cloudflare.client import Client
 from nasos.cloudflare.dns import records_of, send_batch, zone_by_id
@@ -26,6 +29,9 @@ from nasos.cloudflare.zone.plan import Aim, plan
 from nasos.cloudflare.zone.read import state_of
 from nasos.cloudflare.zone.settings import SettingChange
 from nasos.secret import Secret
+from nasos.tls import names
+from nasos.tls.certificate import new_key, request
+from nasos.tls.pulls import fresh
 from simulators.cloudflare import Cloudflare, Token, Zone, busy
 from simulators.cloudflare_server import serving
 
@@ -198,6 +204,48 @@ def test_the_sdk_takes_settings_and_rulesets(sdk: Any, zone: Zone) -> None:
     ):
         phases.update(phase, zone_id=zone.id, rules=[rule])
         assert [each.action for each in seen(phase).rules] == [rule["action"]]
+
+
+def test_the_sdk_takes_certificates_and_origin_pulls(sdk: Any, zone: Zone) -> None:
+    """The Origin CA's: made, listed, read, revoked; client certificates: uploaded, deployed, switched on, removed."""
+    csr = request(new_key(), "", names.hosts(["bot.example.com"])).decode()
+    authority = sdk.origin_ca_certificates
+    made = authority.create(csr=csr, hostnames=["bot.example.com"], request_type="origin-ecc", requested_validity=90)
+    assert (made.csr, made.requested_validity) == (csr, 90)
+    assert [each.id for each in authority.list(zone_id=zone.id)] == [made.id]
+    assert authority.get(made.id).certificate == made.certificate
+    assert authority.delete(made.id).id == made.id
+    with pytest.raises(cloudflare.NotFoundError):
+        authority.delete(made.id)
+    with pytest.raises(cloudflare.BadRequestError):
+        authority.create(csr="no", hostnames=["bot.example.com"], request_type="origin-ecc", requested_validity=90)
+    pull, shown = sdk.origin_tls_client_auth, fresh(datetime.now(UTC))
+    pair = {"certificate": shown.certificate.decode(), "private_key": shown.key.reveal()}
+    up = pull.zone_certificates.create(zone_id=zone.id, **pair)
+    assert up.status == "pending_deployment"
+    assert [each.id for each in pull.zone_certificates.list(zone_id=zone.id)] == [up.id]
+    assert [each.status for each in pull.zone_certificates.list(zone_id=zone.id)] == ["active"]
+    assert pull.settings.get(zone_id=zone.id).enabled is False
+    assert pull.settings.update(zone_id=zone.id, enabled=True).enabled is True
+    assert pull.zone_certificates.delete(up.id, zone_id=zone.id).id == up.id
+    assert list(pull.zone_certificates.list(zone_id=zone.id)) == []
+
+
+def test_our_requests_for_certificates_are_those_of_the_sdk(simulated: Cloudflare, zone: Zone) -> None:
+    """Typed parameter by typed parameter."""
+    shown, csr = fresh(datetime.now(UTC)), request(new_key(), "", names.hosts(["bot.example.com"])).decode()
+    with serving(simulated) as origin, Client(Secret(TOKEN), origin) as client:
+        at = zone_by_id(client, zone.id)
+        origin_ca.issued(client, at, csr, ["bot.example.com"])
+        asked = json.loads(simulated.bodies[-1])
+        TypeAdapter[Any](OriginCACertificateCreateParams).validate_python(asked)
+        pulls.upload(client, at, shown.certificate.decode(), shown.key)
+        asked = json.loads(simulated.bodies[-1])
+        TypeAdapter[Any](ZoneCertificateCreateParams).validate_python({**asked, "zone_id": zone.id})
+        pulls.enable(client, at)
+        asked = json.loads(simulated.bodies[-1])
+        TypeAdapter[Any](SettingUpdateParams).validate_python({**asked, "zone_id": zone.id}, strict=True)
+    assert zone.pulls_on
 
 
 RULES = {

@@ -1,4 +1,4 @@
-"""Every issuer keeps the same promises: the development CA, and ACME at a real server."""
+"""Every issuer keeps the same promises: the development CA, and ACME at a real server, Cloudflare's Origin CA."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from fixtures.cloudflare import direct
 from fixtures.pebble import Pebble
+from nasos.cloudflare.dns import zone_by_id
 from nasos.errors import TlsError
+from nasos.stack.origin.issuer import OriginCa
 from nasos.tls import DevCa, Issuer, names
 from nasos.tls.certificate import names_of, new_key, request
 from nasos.tls.chain import Chain, judge, read_roots
+from simulators.cloudflare import Cloudflare
 
 HOSTS = ("bot.home.arpa", "edge.bot.home.arpa")
 
@@ -37,7 +41,16 @@ def _pebble(request_: pytest.FixtureRequest, _place: Path) -> Known:
     return Known(pebble.issuer(), read_roots(pebble.roots_file))
 
 
-MAKERS: dict[str, Callable[[pytest.FixtureRequest, Path], Known]] = {"development CA": _development, "ACME": _pebble}
+def _origin_ca(_request: pytest.FixtureRequest, _place: Path) -> Known:
+    simulated = Cloudflare()
+    zone = simulated.add_zone("bot.home.arpa")
+    client = direct(simulated)
+    return Known(OriginCa(client, zone_by_id(client, zone.id)), (simulated.origin.root,))
+
+
+MAKERS: dict[str, Callable[[pytest.FixtureRequest, Path], Known]] = {
+    "development CA": _development, "ACME": _pebble, "Origin CA": _origin_ca
+}  # fmt: skip
 
 
 @pytest.fixture(params=MAKERS)

@@ -12,9 +12,11 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
+from simulators.cloudflare_origin import OriginAuthority, zone_pulls
 from simulators.cloudflare_words import WHEN, Fields, Refusal, Reply, done, failure, page
 from simulators.cloudflare_zone import SETTINGS, phase_of, zone_rulesets, zone_settings
 
@@ -101,6 +103,14 @@ class Cloudflare:
     between: Callable[[], None] | None = None
     """Called after every request: somebody else is at work, too."""
     ids: Iterator[int] = field(default_factory=itertools.count)
+    ipv4: list[str] = field(default_factory=lambda: ["173.245.48.0/20", "103.21.244.0/22"])
+    ipv6: list[str] = field(default_factory=lambda: ["2400:cb00::/32", "2606:4700::/32"])
+    """Its own addresses."""
+
+    @cached_property
+    def origin(self) -> OriginAuthority:
+        """The Origin CA; few tests want it."""
+        return OriginAuthority()
 
     def add_zone(self, name: str, **more: Any) -> Zone:
         """A new zone."""
@@ -143,7 +153,7 @@ class Cloudflare:
 
     def _answer(self, method: str, path: str, query: Mapping[str, str], bearer: str, body: bytes) -> Fields:
         if path == "/ips":
-            return done({"ipv4_cidrs": ["173.245.48.0/20"], "ipv6_cidrs": ["2400:cb00::/32"], "etag": "38f79d05"})
+            return done({"ipv4_cidrs": self.ipv4, "ipv6_cidrs": self.ipv6, "etag": "38f79d05"})
         token = self._token(bearer, verify=path == "/user/tokens/verify")
         if path == "/user/tokens/verify":
             return done({"id": "ed17574386854bf78a67040be0a770b0", "status": token.status})
@@ -152,8 +162,11 @@ class Cloudflare:
             seen = [zone for zone in self.zones.values() if token.zones is None or zone.id in token.zones]
             named = [described(zone, token) for zone in seen if query.get("name", zone.name) == zone.name]
             return page(named, query)
-        zone = self._zone(parts[1] if parts[0] == "zones" else "", token)
         content = json.loads(body or b"{}")
+        if parts[0] == "certificates":
+            self._require(token, "ssl:edit")
+            return self.origin.handle(method, parts[1:], query, content)
+        zone = self._zone(parts[1] if parts[0] == "zones" else "", token)
         match (method, parts[2:]):
             case ("GET", []):
                 self._require(token, "zone:read", "dns:read")
@@ -161,6 +174,9 @@ class Cloudflare:
             case (_, ["settings", *rest]):
                 self._require(token, "settings:edit")
                 return zone_settings(zone, method, rest, content)
+            case (_, ["origin_tls_client_auth", *rest]):
+                self._require(token, "ssl:edit")
+                return zone_pulls(zone, method, rest, content, self.ids)
             case (_, ["rulesets", *rest]):
                 phase = phase_of(zone, rest, content)
                 self._require(

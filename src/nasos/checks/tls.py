@@ -78,7 +78,7 @@ def _leaf(target: Target, service: str) -> Verdict:
 
     standing = next(each for each in _standings(target) if each.service == service)
     if standing.state in (State.BAD, State.MISSING):
-        return Failed(standing.reason, "./nasos tls renew" if standing.issuer == "acme" else "")
+        return Failed(standing.reason, "./nasos tls renew" if standing.issuer != "dev" else "")
     directory = target.ca_file.parent
     shown, path = directory / f"{service}.pem", directory / f"{service}.key"
     if service == "edge":

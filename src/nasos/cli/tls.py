@@ -10,7 +10,7 @@ import click
 
 from nasos.cli.output import document, json_option, note, say
 from nasos.cli.recorded import actor, recorded
-from nasos.errors import EXIT_CLEAN, EXIT_FINDINGS, SettingsError, UsageError
+from nasos.errors import EXIT_CLEAN, EXIT_FINDINGS, SettingsError
 from nasos.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -41,6 +41,10 @@ def setup(mode: str | None, force: bool) -> None:  # noqa: FBT001  click passes 
     _development(settings, home, force=force)
     if settings.tls.mode == "acme":
         _acme(settings, home, force=force)
+    elif settings.tls.mode == "cloudflare":
+        from nasos.cli.cloudflare.origin import behind
+
+        behind(settings, home, force=force, switch=True)
     else:
         from nasos.stack.certificates import show_the_right_one
 
@@ -61,15 +65,18 @@ def renew(force: bool) -> None:  # noqa: FBT001  click passes options by name
     _development(settings, home, force=force)
     if settings.tls.mode == "acme":
         _acme(settings, home, force=force)
+    elif settings.tls.mode == "cloudflare":
+        from nasos.cli.cloudflare.origin import behind
+
+        behind(settings, home, force=force, switch=False)
 
 
 def _require_mode(mode: str | None, settings: Settings) -> None:
-    if mode == "cloudflare":
-        raise UsageError("certificates by Cloudflare's Origin CA are not part of this version", "--mode dev, or acme")
     if mode is None or mode == settings.tls.mode:
         return
     hint = {
         "acme": 'mode = "acme" and hosts under [tls], program under [tls.acme]; docs/tls.md has an example',
+        "cloudflare": 'mode = "cloudflare" and hosts under [tls]; docs/cloudflare.md tells the rest',
         "dev": 'mode = "dev" under [tls], then run it again',
     }
     raise SettingsError(f'nasos.toml asks for mode = "{settings.tls.mode}" under [tls]', hint[mode])
@@ -95,8 +102,8 @@ def _development(settings: Settings, home: Home, *, force: bool) -> None:
     with recorded(settings, "tls.issue", "all", only_failures=True):
         leaves = issue(home, settings, now=datetime.now(UTC), force=force)
     for leaf in leaves:
-        if leaf.service == "edge" and settings.tls.mode == "acme":
-            continue  # kept good for the time without one by ACME; it is not what was asked for
+        if leaf.service == "edge" and settings.tls.mode != "dev":
+            continue  # kept good for the time without another; it is not what was asked for
         done = f"issued ({leaf.reason})" if leaf.issued else "good as it is"
         note(f"{_DONE} {leaf.service:9} {done}, until {leaf.not_after:%Y-%m-%d}")
 
@@ -136,5 +143,5 @@ def status(context: click.Context, as_json: bool) -> None:  # noqa: FBT001  clic
         until = f"until {standing.not_after:%Y-%m-%d}" if standing.not_after else ""
         say(f"{mark} {standing.service:9} {standing.state:8} {until:17} {', '.join(standing.hosts)}")
         if standing.reason:
-            say(f"  {standing.reason}; to mend it: nasos tls {'renew' if standing.issuer == 'acme' else 'setup'}")
+            say(f"  {standing.reason}; to mend it: nasos tls {'setup' if standing.issuer == 'dev' else 'renew'}")
     context.exit(EXIT_CLEAN if good else EXIT_FINDINGS)

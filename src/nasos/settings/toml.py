@@ -91,18 +91,19 @@ class TlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     hosts: tuple[Host, ...] = ("localhost",)
     """DNS names and addresses under which the edge is reached."""
-    mode: Literal["dev", "acme"] = "dev"
-    """Who signs the edge's certificate: the development CA, or the CA of ``[tls.acme]``."""
+    mode: Literal["dev", "acme", "cloudflare"] = "dev"
+    """Who signs the edge's certificate: the development CA, the CA of ``[tls.acme]``, or Cloudflare's Origin CA."""
     acme: AcmeSettings = AcmeSettings()
+    origin_roots_file: str | None = None
+    """Roots of Cloudflare's Origin CA; default the one that is shipped."""
 
     def __post_init__(self) -> None:
         """What ACME cannot do without."""
-        if self.mode == "acme":
-            if not self.acme.program:
-                raise ValueError('mode = "acme" needs program under [tls.acme]')
-            for host in self.hosts:
-                if host == "localhost" or ":" in host or host.rpartition(".")[2].isdecimal():
-                    raise ValueError(f'mode = "acme" is for DNS names, and hosts has {host}')
+        if self.mode == "acme" and not self.acme.program:
+            raise ValueError('mode = "acme" needs program under [tls.acme]')
+        for host in () if self.mode == "dev" else self.hosts:
+            if host == "localhost" or ":" in host or host.rpartition(".")[2].isdecimal():
+                raise ValueError(f'mode = "{self.mode}" is for DNS names, and hosts has {host}')
 
 
 class BotSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

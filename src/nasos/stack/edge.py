@@ -9,6 +9,7 @@ from nasos.gateway.config import Bot, Config
 from nasos.settings import Settings
 from nasos.stack.binaries import find
 from nasos.stack.home import Home
+from nasos.stack.origin.memory import front
 from nasos.stack.ports import Ports
 from nasos.tls import edge_hosts, nginx
 from nasos.tls.development import NGINX
@@ -83,6 +84,7 @@ def write_configuration(home: Home, settings: Settings, ports: Ports) -> bool:
             nginx.Behind(hosts=bot.hosts, address=bot.address, port=bot.port, ca=Path(bot.ca_file), name=bot.shown)
             for _, bot in sorted(settings.gateway.bots.items())
         ],
+        cloudflare=front(home) if settings.tls.mode == "cloudflare" else None,
     )
     path, candidate = directory / "nginx.conf", directory / "nginx.conf.new"
     content = nginx.render(config, nginx.inspect(binary)).encode()

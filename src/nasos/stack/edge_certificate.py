@@ -1,4 +1,4 @@
-"""The edge's certificate by ACME: looked at, renewed, put into use, proven, or taken back.
+"""The edge's certificate by ACME or Cloudflare's Origin CA: looked at, renewed, put into use, proven, or taken back.
 
 Rules:
 
@@ -78,6 +78,8 @@ class EdgeCertificate:
     front: Front
     now: Now
     actor: str = "operator"
+    retire: Callable[[bytes], None] | None = None
+    """Told the chain that was replaced, once the new one has been shown; where an issuer ends it by itself."""
 
     def look(self, *, force: bool = False, patient: bool = False) -> Looked:
         """Renew it where that is due, or wanted; ``patient``: only when no pause is on.
@@ -117,7 +119,7 @@ class EdgeCertificate:
 
     @property
     def _pairs(self) -> Pairs:
-        return edge_pairs(self.home.tls, self.home.users.uid("nginx"))
+        return edge_pairs(self.home.tls, self.home.users.uid("nginx"), self.settings.tls.mode)
 
     def _settle(self) -> None:
         """What a killed look, or one without a running nginx, left unproven."""
@@ -193,11 +195,22 @@ class EdgeCertificate:
         pem = self._issuer(replaces).issue(request(key, "", hosts), now=self.now())
         chain, roots = Chain.parse(pem), read_roots(public_roots(self.settings.tls))
         judge(chain, public_key=key.public_key(), hosts=hosts, roots=roots, now=self.now())
-        install(self._pairs, self.front, pem, key)
+        shown = install(self._pairs, self.front, pem, key)
+        if shown and replaces is not None and self.retire is not None:
+            self._retire(self.retire, replaces)
         return chain
 
+    def _retire(self, retire: Callable[[bytes], None], replaced: bytes) -> None:
+        """What cannot be ended now ends with its lifetime; the new one serves already."""
+        try:
+            retire(replaced)
+        except Error as error:
+            self._tell("tls.renew", Outcome.FAILED, {"why": f"the certificate before was not revoked: {error.message}"})
+
     def _issuer(self, replaces: bytes | None) -> Issuer:
-        return self.make(account_key(self.home), replaces)
+        # At Cloudflare there is no account of ours: a token is asked for, and no key is kept.
+        account = account_key(self.home) if self.settings.tls.mode == "acme" else new_key()
+        return self.make(account, replaces)
 
     def _due_alert(self, chain: Chain | None, tried: Attempts) -> Fraction | None:
         if not tried.failures:

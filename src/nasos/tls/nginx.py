@@ -16,6 +16,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
 
@@ -31,12 +32,13 @@ HTTP2_DIRECTIVE: Final = (1, 25, 1)
 LOCAL_HSTS_SECONDS: Final = 3600
 """For hosts that are all local: HSTS holds for every port of a host, and a forgotten two-year rule for ``localhost``
 would break other development servers there."""
+BEHIND_CLOUDFLARE_SECONDS: Final = 300
 CHECK_SECONDS: Final = 20.0
 
 ONE_BOT: Final = "    #bot\n"
 """Around the server of one bot, in the template."""
 
-NEEDED_MODULES: Final = ("http_ssl_module", "http_v2_module", "http_auth_request_module")
+NEEDED_MODULES: Final = ("http_ssl_module", "http_v2_module", "http_auth_request_module", "http_realip_module")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,18 @@ class Gateway:
     certificate: Path
     """What the edge shows there."""
     key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Cloudflare:
+    """Who may speak to the edge when Cloudflare stands in front of it."""
+
+    ranges: Sequence[str]
+    """Cloudflare's own networks."""
+    pulls: Path | None = None
+    """The CA of its client certificate; None: it is not asked for one."""
+    required: bool = False
+    """Whether nobody gets in without it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +113,8 @@ class EdgeConfig:
     """None: whoever has the bot's password may pass."""
     others: Sequence[Behind] = ()
     """Bots of other places; only with a gateway, which knows them by their host names."""
+    cloudflare: Cloudflare | None = None
+    """None: whoever reaches the port may speak to it."""
     frequi: bool = False
     """Whether ``/`` is the bot's own FreqUI instead of the status page."""
     log: Path | None = None
@@ -108,7 +124,12 @@ class EdgeConfig:
 
     @property
     def hsts_seconds(self) -> int:
-        """The profile's two years for public names, one hour when all names are local."""
+        """The profile's two years for public names, one hour when all names are local.
+
+        Behind Cloudflare it grows there, step by step: a longer one from here would run ahead of it.
+        """
+        if self.cloudflare is not None:
+            return BEHIND_CLOUDFLARE_SECONDS
         if all(
             names.local(host)
             for host in names.hosts([*self.hosts, *(host for other in self.others for host in other.hosts)])
@@ -155,8 +176,11 @@ def render(config: EdgeConfig, build: NginxBuild) -> str:
         "http2_directive": build.version >= HTTP2_DIRECTIVE,
         "frequi": config.frequi,
         "gateway": config.gateway is not None,
+        "cloudflare": config.cloudflare is not None,
+        "pulls": config.cloudflare is not None and config.cloudflare.pulls is not None,
+        "pulls_required": config.cloudflare is not None and config.cloudflare.required,
     }
-    values = _places(config) | _addresses(config, build) | _tls(config, build)
+    values = _places(config) | _addresses(config, build) | _tls(config, build) | _cloudflare(config.cloudflare)
     before, server, after = template().split(ONE_BOT)
     bots = list(_bots(config))
     places = [bot["upstream"] for bot in bots]
@@ -165,6 +189,15 @@ def render(config: EdgeConfig, build: NginxBuild) -> str:
         raise TlsError("two bots have the same address and port", "address and port under [gateway.bots]")
     servers = (fill(server, values | bot, flags) for bot in bots)
     return "".join([fill(before, values, flags), *servers, fill(after, values, flags)])
+
+
+def _cloudflare(cloudflare: Cloudflare | None) -> dict[str, str]:
+    networks = [str(ip_network(text)) for text in cloudflare.ranges] if cloudflare else []
+    return {
+        "real_ip_from": "\n".join(f"    set_real_ip_from {network};" for network in networks),
+        "from_cloudflare": "\n".join(f"        {network} 1;" for network in networks),
+        "pulls": _path(cloudflare.pulls) if cloudflare and cloudflare.pulls else "",
+    }
 
 
 def _bots(config: EdgeConfig) -> Iterator[dict[str, str]]:

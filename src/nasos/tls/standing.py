@@ -1,7 +1,7 @@
 """How each certificate of the stack stands, as a strict client would judge; nothing is changed, nothing private read.
 
-Rules: what was asked for is judged. Where the edge's certificate is to come by ACME that one is, by the public roots;
-the development one, which serves until there is one, is no answer then.
+Rules: what was asked for is judged. Where the edge's certificate is to come by ACME or Cloudflare that one is, by its
+roots; the development one, which serves until there is one, is no answer then.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Standing:
     """Why it is not good; empty when it is."""
     hosts: tuple[str, ...]
     not_after: datetime | None
-    issuer: Literal["dev", "acme"] = "dev"
+    issuer: Literal["dev", "acme", "cloudflare"] = "dev"
     renew: datetime | None = None
     """From when on it is renewed."""
     late: bool = False
@@ -59,7 +59,7 @@ def standings(directory: Path, tls: TlsSettings, *, now: datetime) -> list[Stand
     """How the certificate of each service stands."""
     return [
         _by_acme(directory, tls, now)
-        if service.name == "edge" and tls.mode == "acme"
+        if service.name == "edge" and tls.mode != "dev"
         else _development(directory, service.name, service_hosts(service.name, tls.hosts), now)
         for service in SERVICES
     ]
@@ -95,24 +95,26 @@ def _good(service: str, certificate: x509.Certificate, renew: datetime, now: dat
 
 
 def _by_acme(directory: Path, tls: TlsSettings, now: datetime) -> Standing:
-    pairs = edge_pairs(directory)
+    pairs = edge_pairs(directory, mode=tls.mode)
+    by: Literal["dev", "acme", "cloudflare"] = tls.mode
+    name = "ACME" if by == "acme" else "Cloudflare"
     live, tried = pairs.target("live"), attempts.read(pairs.root)
     why = f": {tried.error}" if tried.failures and tried.error else ""
     if live is None:
-        return Standing("edge", State.MISSING, f"no certificate by ACME yet{why}", (), None, "acme")
+        return Standing("edge", State.MISSING, f"no certificate by {name} yet{why}", (), None, by)
     try:
         chain = Chain.parse((live / CHAIN).read_bytes())
     except (OSError, TlsError) as error:
-        return Standing("edge", State.BAD, f"cannot be read: {error}", (), None, "acme")
+        return Standing("edge", State.BAD, f"cannot be read: {error}", (), None, by)
     life, found = Life.of(chain.leaf), names_of(chain.leaf)
     try:
         # Which key it is for is the server's to say, and the check's: keys are not read here.
         hosts, roots = names.hosts(tls.hosts), read_roots(public_roots(tls))
         judge(chain, public_key=chain.public_key, hosts=hosts, roots=roots, now=now)
     except TlsError as error:
-        return Standing("edge", State.BAD, error.message, found, life.end, "acme")
+        return Standing("edge", State.BAD, error.message, found, life.end, by)
     good = _good("edge", chain.leaf, renewal.due(life, tried.of(life.seed).advice), now)
-    return replace(good, issuer="acme", reason=good.reason + why * bool(good.reason))
+    return replace(good, issuer=by, reason=good.reason + why * bool(good.reason))
 
 
 def _too_early(certificate: x509.Certificate, ca: x509.Certificate) -> str:

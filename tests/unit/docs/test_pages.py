@@ -213,6 +213,8 @@ def test_every_file_with_a_secret_is_listed_with_its_mode() -> None:
         "run/watcher/state.json",
         "run/rotator/state.json",
         "tls/acme/renewal.json",
+        "tls/cloudflare/renewal.json",
+        "tls/cloudflare/origin.json",
     }
     without_secret |= {"audit/*/audit.log-*", "run/housekeeping/state.json", "run/housekeeping/ballast"}
     without_secret |= {"backup.json", "cloudflare.json", "import/*/journal.json"}

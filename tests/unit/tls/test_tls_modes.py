@@ -27,8 +27,8 @@ def nasos(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
     [
         ("", "acme", 'nasos.toml asks for mode = "dev"'),
         (ACME, "dev", 'nasos.toml asks for mode = "acme"'),
-        ("", "cloudflare", "certificates by Cloudflare's Origin CA are not part of this version"),
-        (ACME, "cloudflare", "certificates by Cloudflare's Origin CA are not part of this version"),
+        ("", "cloudflare", 'nasos.toml asks for mode = "dev"'),
+        (ACME, "cloudflare", 'nasos.toml asks for mode = "acme"'),
         ("", "letsencrypt", "'letsencrypt' is not one of 'dev', 'acme', 'cloudflare'"),
     ],
 )
@@ -71,6 +71,7 @@ def test_a_ca_that_is_not_there_leaves_the_development_certificates_good(tmp_pat
         ('[tls]\nmode = "acme"\nhosts = ["bot.example.org"]', "needs program under"),
         ('[tls]\nmode = "acme"\n[tls.acme]\nprogram = ["/bin/true"]', "for DNS names, and hosts has localhost"),
         ('[tls]\nmode = "acme"\nhosts = ["192.0.2.1"]\n[tls.acme]\nprogram = ["/bin/true"]', "hosts has 192.0.2.1"),
+        ('[tls]\nmode = "cloudflare"', 'mode = "cloudflare" is for DNS names, and hosts has localhost'),
         ('[tls]\nmode = "acme"\nhosts = ["::1"]\n[tls.acme]\nprogram = ["/bin/true"]', "hosts has ::1"),
         ('[tls]\nmode = "http"', "invalid enum value"),
         ('[tls.acme]\nprogram = ["write-zone"]', "program is"),

@@ -22,6 +22,7 @@ from nasos.stack.certificates import issue
 from nasos.stack.edge_certificate import EdgeCertificate
 from nasos.stack.edge_front import EdgeFront
 from nasos.stack.embedded import Stack
+from nasos.stack.rotator import origin
 from nasos.stack.rotator.duties import Duties
 from nasos.tls import State, standings
 
@@ -45,6 +46,8 @@ def _to_do(stack: Stack) -> bool:
     found = standings(stack.home.tls, tls, now=now)
     if any(each.state is not State.GOOD for each in found if each.issuer == "dev"):
         return True
+    if tls.mode == "cloudflare":
+        return origin.work_to_do(stack)
     return tls.mode == "acme" and _edge(stack).work_to_do()
 
 
@@ -66,6 +69,8 @@ def main(duties: Duties) -> None:
     except Error as error:
         Ledger(stack.home.ledger, ACTOR).append("tls.issue", "all", Outcome.FAILED, {"why": error.message})
         _say(error.message)
+    if stack.settings.tls.mode == "cloudflare":
+        origin.renewed(stack, ACTOR, _say)
     if stack.settings.tls.mode == "acme":
         looked = _edge(stack).look(patient=True)
         if looked.chain and looked.issued:

@@ -39,6 +39,11 @@ path "kv/destroy/nasos/gateway/*" {
   capabilities = ["update"]
 }
 
+# The token that renews Cloudflare's certificates.
+path "kv/data/nasos/cloudflare/zone" {
+  capabilities = ["read"]
+}
+
 # How old every secret is, for the timetable; no value.
 path "kv/metadata/nasos/*" {
   capabilities = ["read", "list"]
