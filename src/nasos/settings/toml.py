@@ -93,9 +93,9 @@ class TlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     """DNS names and addresses under which the edge is reached."""
     mode: Literal["dev", "acme", "cloudflare"] = "dev"
     """Who signs the edge's certificate: the development CA, the CA of ``[tls.acme]``, or Cloudflare's Origin CA."""
-    acme: AcmeSettings = AcmeSettings()
     origin_roots_file: str | None = None
     """Roots of Cloudflare's Origin CA; default the one that is shipped."""
+    acme: AcmeSettings = AcmeSettings()
 
     def __post_init__(self) -> None:
         """What ACME cannot do without."""
