@@ -41,8 +41,13 @@ NOT_RUN = {
         "needs a zone at Cloudflare; tests/integration/tls/test_switch_to_cloudflare.py goes it, simulated",
         "it asks at a terminal",
     ],
+    "docs/compose.md": [
+        "needs Docker; tests/integration/compose/test_compose.py runs it on a real Engine",
+        "needs Docker",
+        "it does not end, and needs Docker",
+    ],
     "docs/alert.md": ["nothing was cut, and it asks"],
-    "docs/gateway.md": ["asks for a password"],
+    "docs/gateway.md": ["asks for a password", "needs a second bot"],
     "docs/import.md": ["it runs until you stop it"],
     "docs/run.md": ["the stack's bot runs already, and the programs are yours"],
     "docs/secret.md": [
