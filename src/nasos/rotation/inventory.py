@@ -110,6 +110,9 @@ FILES: Final = (
     Rule("ledger/events*", How.PUBLIC),
     Rule("run/bot/events*", How.PUBLIC),
     Rule("run/gateway/events*", How.PUBLIC),
+    Rule("run/companion/events*", How.PUBLIC),
+    Rule("run/companion/cloudflare.json", How.PUBLIC, "since when nobody asks for which DNS record"),
+    Rule("run/companion/lock", How.PUBLIC),
     Rule("gateway/*", How.DERIVED, "hashes of tokens, which end by themselves: nasos gateway token list"),
 )
 """Files that others may not read: all of the state directory's map, and the keys beside it."""
