@@ -130,7 +130,7 @@ def bench(certificates: Path) -> Iterator[Bench]:
     with tempfile.TemporaryDirectory(prefix="sw-") as state, BotApi(certificates) as bot:
         root = Path(state)
         root.chmod(0o755)
-        home = Home(root, Users.of_this_process())
+        home = Home(root, Users(separate=False))
         for directory in (root / "tls", root / "nginx"):
             directory.mkdir(mode=0o755)
         config = edge_config(certificates, root / "nginx", bot.port)
