@@ -20,6 +20,8 @@ REFUSED = "nobody agreed yet that mine trades real money on embedded servers"
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A stack's home, and a directory with the bot's configuration."""
+    # The process that runs the tests stays as it is: the core limit that a start lowers cannot be raised again.
+    monkeypatch.setattr("nasos.cli.run.seal_memory", lambda: None)
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     (home / "stack.json").write_text("{}")
