@@ -16,11 +16,12 @@ from nasos.checks.registry import GROUPS, select
 from nasos.checks.report import exit_code, summary, text
 from nasos.checks.rule import Rule
 from nasos.checks.runner import run
-from nasos.checks.target import Housekeeping, Ports, Process, Target, Watcher
+from nasos.checks.target import Housekeeping, Origin, Ports, Process, Target, Watcher
 
 __all__ = [
     "GROUPS",
     "Housekeeping",
+    "Origin",
     "Ports",
     "Process",
     "Rule",

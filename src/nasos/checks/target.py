@@ -67,6 +67,18 @@ class Watcher:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What is known of a Cloudflare in front."""
+
+    required: bool = False
+    """nginx answers nobody else."""
+    fetched: datetime | None = None
+    """When its addresses were last confirmed."""
+    pulls_end: datetime | None = None
+    """Until when its client certificate is valid."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """One stack, as far as it exists."""
 
@@ -111,6 +123,10 @@ class Target:
     """None when it never finished a round."""
     inventory: Callable[[], Sequence[Row]] | None = None
     """Takes the inventory of secrets; None where there is no stack."""
+    origin: Origin | None = None
+    """None where Cloudflare is not in front."""
+    companion: Callable[[], str] | None = None
+    """Says what it does, or raises `ProgramFailed`; None where there is none."""
     other_disks: tuple[Path, ...] = ()
     """Where file systems on other disks than the state directory's are mounted."""
 

@@ -9,9 +9,10 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
-from nasos.checks import Housekeeping, Ports, Process, Target, Watcher
+from nasos.checks import Housekeeping, Origin, Ports, Process, Target, Watcher
 from nasos.cli.context import service_connection
 from nasos.cli.rotate.inventory import taken
+from nasos.cloudflare.standing import proven
 from nasos.errors import SettingsError
 from nasos.settings import Settings, VaultConnection
 from nasos.stack import clock
@@ -19,6 +20,7 @@ from nasos.stack.binaries import flaws
 from nasos.stack.home import Home, Record
 from nasos.stack.housekeeping import state
 from nasos.stack.housekeeping.duties import audit_files
+from nasos.stack.origin.memory import Stage, recall
 from nasos.stack.recorded import recorded_pid
 from nasos.stack.users import SERVICES, Users
 from nasos.stack.watcher import state as watching
@@ -61,6 +63,8 @@ def target(settings: Settings) -> Target:
         watcher=_watcher(home),
         binaries=flaws if record else None,
         inventory=cache(partial(taken, settings)) if record else None,
+        origin=_origin(home) if settings.tls.mode == "cloudflare" else None,
+        companion=partial(proven, home.run("companion")) if settings.cloudflare.table.containers else None,
         other_disks=other_disks(settings.home) if record else (),
     )
 
@@ -99,6 +103,11 @@ def _watcher(home: Home) -> Watcher | None:
         return None
     known = watching.load(directory)
     return Watcher(age, known.channels or 0, known.failing)
+
+
+def _origin(home: Home) -> Origin:
+    known = recall(home)
+    return Origin(required=known.stage is Stage.REQUIRED, fetched=known.fetched, pulls_end=known.pulls_end)
 
 
 def other_disks(home: Path, mounts: Path = MOUNTS) -> tuple[Path, ...]:

@@ -14,7 +14,7 @@ import pytest
 from fixtures.breakages import BREAKAGES
 from fixtures.breakages.ground import PASSWORD, TOKEN, chmod, in_project, planted, process
 from fixtures.breakages.host import temporary_file_left
-from fixtures.breakages.services import cloudflare
+from fixtures.breakages.services import cloudflare, in_front
 from fixtures.house import House
 from nasos.bot.sandbox import shortcomings, supported
 from nasos.checks import Process, Target, exit_code, host, run, select, text
@@ -38,7 +38,8 @@ def test_a_healthy_house_is_clean(house: House) -> None:
     findings = judged(house.healthy)
     assert bad(findings) == {}
     skipped = {name for name, each in findings.items() if each.state is State.SKIP}
-    assert skipped == {"cloudflare.settings", "bot.sandbox", "host.audit-disks", "host.backup"}
+    cloudflare = {f"cloudflare.{name}" for name in ("settings", "origin", "renewal", "companion")}
+    assert skipped == cloudflare | {"bot.sandbox", "host.audit-disks", "host.backup"}
     assert exit_code(list(findings.values())) == 0
 
 
@@ -124,6 +125,15 @@ def test_the_fix_is_a_command_that_mends_it(house: House, name: str) -> None:
         [failed] = [each for each in judged(target, "secrets").values() if each.state is State.FAIL]
         subprocess.run(["/bin/sh", "-c", failed.fix], check=True)
         assert bad(judged(target, "secrets")) == {}
+
+
+def test_a_cloudflare_in_front_passes_when_all_of_it_holds(house: House) -> None:
+    """The way was gone to its end and is kept up; the companion says what it does."""
+    with in_front()(house) as target:
+        found = judged(replace(target, companion=lambda: "3 records wanted"), "cloudflare")
+    passed = {name: finding.evidence for name, finding in found.items() if finding.state is State.PASS}
+    assert passed.keys() == {"cloudflare.origin", "cloudflare.renewal", "cloudflare.companion"}
+    assert passed["cloudflare.companion"] == "3 records wanted"
 
 
 def test_a_well_formed_cloudflare_pair_is_not_called_verified(house: House) -> None:
