@@ -127,3 +127,9 @@ def test_no_module_switches_verification_off() -> None:
             assert dotted(node) not in forbidden, f"{name}:{getattr(node, 'lineno', 0)}"
             if isinstance(node, ast.keyword) and node.arg in ("shell", "verify"):
                 assert not isinstance(node.value, ast.Constant) or node.value.value is (node.arg == "verify"), name
+
+
+def test_files_of_tests_have_names_of_their_own() -> None:
+    """pytest imports them by their base names: two of one name are an error of the whole run, seen by nobody before."""
+    names = Counter(path.name for path in Path(__file__).parents[2].rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
