@@ -68,6 +68,17 @@ def test_every_word_exists_in_both_languages() -> None:
     assert asked <= english
 
 
+@pytest.mark.parametrize("name", ["login", "enrol"])
+def test_an_entrance_speaks_korean_too(name: str) -> None:
+    """Whatever it says, it can say in Korean; both languages know the same refusals."""
+    text = (PAGE / f"{name}.html").read_text().partition("<noscript>")[0]
+    said = re.findall(r"<(?:h2|span|button|summary|p)([^>]*)>[^<]+</", text)
+    assert len(said) >= 6
+    assert [attributes for attributes in said if not re.search(r'data-ko="[^"]*[가-힣]', attributes)] == []
+    korean, english = (PAGE / f"{name}.js").read_text().split("const WORDS = korean ? {")[1].split("} : {")
+    assert re.findall(r"(\w+): \"", korean) == re.findall(r"(\w+): \"", english.split("};")[0])
+
+
 def test_every_place_exists() -> None:
     """The script looks for no element that the page does not have."""
     places = set(re.findall(r'id="([\w-]+)"', (PAGE / "index.html").read_text()))

@@ -3,10 +3,22 @@
 
 const $ = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
-const WORDS = {
+const korean = navigator.languages.map((tag) => tag.split("-")[0]).find((tag) => tag === "ko" || tag === "en") === "ko";
+const WORDS = korean ? {
+  401: "이름, 비밀번호, 링크 또는 코드가 맞지 않거나 이미 쓴 링크입니다. 새 링크를 요청하세요.",
+  429: "시도가 너무 많습니다. 잠시 뒤에 다시 시도하세요.",
+  closed: "지금은 아무도 들어갈 수 없습니다.",
+  offline: "연결이 끊겼습니다.",
+} : {
   401: "Name, password, link or code is not right, or the link was used. Ask for a new one.",
   429: "Too many attempts. Please try again in a moment.",
+  closed: "Nobody can be let in at the moment.",
+  offline: "The connection is interrupted.",
 };
+if (korean) {
+  document.documentElement.lang = "ko";
+  for (const element of document.querySelectorAll("[data-ko]")) element.textContent = element.dataset.ko;
+}
 const link = location.hash.slice(1);
 history.replaceState(null, "", location.pathname);
 
@@ -49,10 +61,10 @@ $("login").addEventListener("submit", async (event) => {
       form.code.focus();
     } else {
       form.code.value = "";
-      $("refusal").textContent = WORDS[answer.status] ?? "Nobody can be let in at the moment.";
+      $("refusal").textContent = WORDS[answer.status] ?? WORDS.closed;
     }
   } catch {
-    $("refusal").textContent = "The connection is interrupted.";
+    $("refusal").textContent = WORDS.offline;
   }
   $("enter").disabled = false;
 });

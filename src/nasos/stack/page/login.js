@@ -2,7 +2,22 @@
 // that no script can read.
 
 const $ = (id) => document.getElementById(id);
-const WORDS = { 401: "Name, password or code is not right.", 429: "Too many attempts. Please try again in a moment." };
+const korean = navigator.languages.map((tag) => tag.split("-")[0]).find((tag) => tag === "ko" || tag === "en") === "ko";
+const WORDS = korean ? {
+  401: "이름, 비밀번호 또는 코드가 맞지 않습니다.",
+  429: "시도가 너무 많습니다. 잠시 뒤에 다시 시도하세요.",
+  closed: "지금은 아무도 들어갈 수 없습니다.",
+  offline: "연결이 끊겼습니다.",
+} : {
+  401: "Name, password or code is not right.",
+  429: "Too many attempts. Please try again in a moment.",
+  closed: "Nobody can be let in at the moment.",
+  offline: "The connection is interrupted.",
+};
+if (korean) {
+  document.documentElement.lang = "ko";
+  for (const element of document.querySelectorAll("[data-ko]")) element.textContent = element.dataset.ko;
+}
 
 $("login").addEventListener("submit", async (event) => {
   event.preventDefault();
@@ -18,9 +33,9 @@ $("login").addEventListener("submit", async (event) => {
       cache: "no-store", credentials: "same-origin", redirect: "error", signal: AbortSignal.timeout(15000),
     });
     if (answer.ok) return location.replace("/");
-    $("refusal").textContent = WORDS[answer.status] ?? "Nobody can be let in at the moment.";
+    $("refusal").textContent = WORDS[answer.status] ?? WORDS.closed;
   } catch {
-    $("refusal").textContent = "The connection is interrupted.";
+    $("refusal").textContent = WORDS.offline;
   }
   $("enter").disabled = false;
 });
