@@ -11,7 +11,7 @@ usage: ./scripts/setup_security.sh [--port PORT]
 Installs the locked dependencies into this checkout and starts OpenBao (Vault), PostgreSQL, the trading bot
 on a synthetic market, and nginx on HTTPS. Run it again at any time; it goes on where it stopped.
 
-  --port PORT   HTTPS port (default 8443); the five ports after it are used on loopback
+  --port PORT   HTTPS port (default 8443); the six ports after it are used on loopback
   -h, --help    this text
 
 Afterwards: ./nasos status, ./nasos down, ./scripts/security_test.sh
@@ -46,13 +46,13 @@ while [ $# -gt 0 ]; do
     *) fail "unknown argument $1" './scripts/setup_security.sh --help' 2 ;;
     esac
 done
-# Before the downloads, not after them; the stack takes the five ports that follow.
+# Before the downloads, not after them; the stack takes the six ports that follow.
 case $port in
 '' | *[!0-9]* | ??????*) number=0 ;;
 *) number=$port ;;
 esac
-if [ "$number" -lt 1024 ] || [ "$number" -gt 65530 ]; then
-    fail "--port $port is not a number from 1024 to 65530" './scripts/setup_security.sh --port 8443' 2
+if [ "$number" -lt 1024 ] || [ "$number" -gt 65529 ]; then
+    fail "--port $port is not a number from 1024 to 65529" './scripts/setup_security.sh --port 8443' 2
 fi
 
 [ "$(uname -s)" = Linux ] || fail "$(uname -s) is not supported, only Linux is" 'use a Linux machine or a virtual one'

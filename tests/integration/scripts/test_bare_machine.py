@@ -185,6 +185,7 @@ def test_help_and_wrong_arguments(machine: Machine) -> None:
         ["up"],
         ["--port", "8443", "x"],
         ["--port", "80"],
+        ["--port", "65530"],  # the gateway would listen on +6
         ["--port", "9" * 30],
     ):
         done = machine.run("scripts/setup_security.sh", *words)
