@@ -171,14 +171,31 @@ def test_nothing_is_required_that_was_not_seen_to_work(bench: Bench) -> None:
     assert bench.becomes(ELSEWHERE, 0)
 
 
-def test_what_fails_after_it_is_required_is_taken_back(bench: Bench) -> None:
-    """The next run notices, and lets people in again."""
-    bench.gone()
-    bench.zone.pulls_on = False
-    with bench.way(sleep=_poll) as way, pytest.raises(TlsError, match="since it is required"):
-        way.require()
+def test_what_fails_as_soon_as_it_is_required_is_taken_back(bench: Bench) -> None:
+    """The same run notices, and lets people in again."""
+
+    def reach(host: str, path: str) -> None:
+        bench.zone.pulls_on = recall(bench.home).stage is not Stage.REQUIRED
+        bench.reach(host, path)
+
+    with bench.way(sleep=_poll, reach=reach) as way:
+        way.begin()
+        way.addresses()
+        way.client_certificate()
+        with pytest.raises(TlsError, match="since it is required"):
+            way.require()
     assert recall(bench.home).stage is Stage.ASKING
     assert bench.becomes(ELSEWHERE, 200)
+
+
+def test_what_has_been_required_stays_so(bench: Bench) -> None:
+    """A later run through a Cloudflare that fails says so, and opens the origin to nobody."""
+    bench.gone()
+    bench.zone.pulls_on = False
+    with bench.way(sleep=_poll) as way, pytest.raises(TlsError, match="it stays required"):
+        way.require()
+    assert recall(bench.home).stage is Stage.REQUIRED
+    assert bench.becomes(ELSEWHERE, 0)
 
 
 def test_a_client_certificate_that_nears_its_end_is_replaced_without_a_gap(bench: Bench) -> None:

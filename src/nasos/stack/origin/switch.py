@@ -4,8 +4,8 @@ Rules: each step first asks whether it is done already, so that a run that was k
 proven before the next. The order is the one in which nobody is locked out: our certificate for the origin, then nginx
 trusts the client certificate's CA and asks for it, then Cloudflare gets it and shows it, then the zone is strict, and
 only when a request of ours has come in through Cloudflare with that certificate does nginx refuse everybody else. When
-a request through Cloudflare fails after that, it lets them in again. The way back is ``mode = "dev"`` and ``nasos tls
-setup``.
+one fails right after that, it lets them in again; what an earlier run required stays required, whatever fails. The way
+back is ``mode = "dev"`` and ``nasos tls setup``.
 """
 
 from __future__ import annotations
@@ -110,17 +110,18 @@ class Switch:
         """Nginx refuses everybody else, from the moment on at which that is proven to work.
 
         Raises:
-            TlsError: No request came in through Cloudflare with our certificate; nothing is enforced.
+            TlsError: No request came in through Cloudflare with our certificate; what was not required before is not.
         """
-        if recall(self.home).stage is not Stage.REQUIRED:
-            for host in self.settings.tls.hosts:
-                self._prove(host, "before it is required")
+        begun = recall(self.home).stage is not Stage.REQUIRED
+        if begun:
+            self._prove_all("before it is required")
             self._enforce(Stage.REQUIRED)
         try:
-            for host in self.settings.tls.hosts:
-                self._prove(host, "since it is required")
+            self._prove_all("since it is required" if begun else "and it stays required")
         except TlsError:
-            self._enforce(Stage.ASKING)
+            # Only what this run began: else whoever disturbs the way through Cloudflare would open the one past it.
+            if begun:
+                self._enforce(Stage.ASKING)
             raise
         self.say("nginx answers Cloudflare with our client certificate, and nobody else")
 
@@ -196,6 +197,10 @@ class Switch:
 
     def _remember(self, **changed: object) -> None:
         remember(self.home, structs.replace(recall(self.home), **changed))
+
+    def _prove_all(self, when: str) -> None:
+        for host in self.settings.tls.hosts:
+            self._prove(host, when)
 
     def _prove(self, host: str, when: str) -> None:
         """Ask until it is seen: for a moment after a reload nginx's old workers still answer."""
