@@ -53,7 +53,7 @@ class OriginAuthority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=3650))
             .add_extension(x509.BasicConstraints(ca=True, path_length=2), critical=True)
-            .add_extension(signing._usage(sign_certificates=True), critical=True)
+            .add_extension(signing.key_usage(sign_certificates=True), critical=True)
             .add_extension(identifier, critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False
@@ -93,7 +93,7 @@ class OriginAuthority:
             x509.CertificateBuilder().subject_name(_named("CloudFlare Origin CA")).issuer_name(self.root.subject)
             .public_key(csr.public_key()).serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(minutes=5)).not_valid_after(end)
-            .add_extension(signing._usage(sign_certificates=False), critical=True)
+            .add_extension(signing.key_usage(sign_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(USES), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(csr.public_key()), critical=False)

@@ -13,7 +13,7 @@ from nasos.checks import Housekeeping, Origin, Ports, Process, Target, Watcher
 from nasos.cli.context import service_connection
 from nasos.cli.rotate.inventory import taken
 from nasos.cloudflare.standing import proven
-from nasos.errors import SettingsError
+from nasos.errors import SettingsError, TlsError
 from nasos.settings import Settings, VaultConnection
 from nasos.stack import clock
 from nasos.stack.binaries import flaws
@@ -106,7 +106,10 @@ def _watcher(home: Home) -> Watcher | None:
 
 
 def _origin(home: Home) -> Origin:
-    known = recall(home)
+    try:
+        known = recall(home)
+    except TlsError:
+        return Origin()  # damaged: nothing of it can be counted on
     return Origin(required=known.stage is Stage.REQUIRED, fetched=known.fetched, pulls_end=known.pulls_end)
 
 

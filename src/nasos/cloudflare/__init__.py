@@ -14,6 +14,7 @@
 ``client``      questions and changes: patience, repetition, lost answers
 ``dns``         zones and records, read; a batch, sent
 ``apply``       a plan carried out until the zone is as it should be
+``tokens``      where the API tokens are in Vault
 ``zone``        the zone's security: settings and rules
 ``feed``        where containers come from: ``engine`` (Docker), ``compose_file``; ``feeds``
 ``companion``   zones that follow containers; ``site``, ``standing`` and ``stop`` are its parts

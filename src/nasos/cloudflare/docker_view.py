@@ -33,7 +33,8 @@ class View(socketserver.ThreadingUnixStreamServer):
     request_queue_size = 16
 
     def __init__(self, path: Path, engine: Path, mode: int = 0o600) -> None:
-        path.unlink(missing_ok=True)
+        if path.is_socket():  # of one that was killed; a file that was named by mistake is in the way, and stays
+            path.unlink()
         self.engine, self.room = engine, threading.BoundedSemaphore(MOST)
         before = os.umask(0o777 & ~mode)
         try:

@@ -5,7 +5,6 @@ Rules: at least one zone is named, every one is looked up by its whole name or i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as made
 from datetime import timedelta
@@ -82,14 +81,3 @@ def terms_of(settings: CloudflareSettings, owner: str) -> Terms:
     """By whom, and how far, zones are changed."""
     table = settings.table
     return Terms(Owner(owner), Policy(table.policy), timedelta(seconds=table.grace))
-
-
-def token_in(fields: Mapping[str, Secret], path: str, field: str) -> Secret:
-    """The token in a record of Vault's.
-
-    Raises:
-        SettingsError: The record has none.
-    """
-    if field not in fields:
-        raise SettingsError(f"{path} in Vault has no field {field}", f"nasos secret set {path} --field {field}")
-    return fields[field]

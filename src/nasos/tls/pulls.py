@@ -19,7 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from nasos.secret import Secret
 from nasos.tls.certificate import Key, key_pem, new_key
-from nasos.tls.signing import CLOCK_SKEW
+from nasos.tls.signing import CLOCK_SKEW, key_usage
 
 LIFETIME: Final = timedelta(days=365)
 RENEW: Final = timedelta(days=90)
@@ -42,7 +42,7 @@ def fresh(now: datetime) -> Pulling:
     ca = (
         _begun(name, name, ca_key, now)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(sign_certificates=True), critical=True)
+        .add_extension(key_usage(sign_certificates=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
         .sign(ca_key, hashes.SHA256())
     )
@@ -50,7 +50,7 @@ def fresh(now: datetime) -> Pulling:
     leaf = (
         _begun(_name("nasos origin pull"), name, key, now)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(sign_certificates=False), critical=True)
+        .add_extension(key_usage(sign_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         .add_extension(identifier, critical=False)
         .sign(ca_key, hashes.SHA256())
@@ -99,11 +99,3 @@ def _begun(subject: x509.Name, issuer: x509.Name, key: Key, now: datetime) -> x5
         .not_valid_before(now - CLOCK_SKEW)
         .not_valid_after(now + LIFETIME)
     )
-
-
-def _usage(*, sign_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not sign_certificates, key_cert_sign=sign_certificates, crl_sign=sign_certificates,
-        content_commitment=False, key_encipherment=False, data_encipherment=False, key_agreement=False,
-        encipher_only=False, decipher_only=False,
-    )  # fmt: skip

@@ -44,7 +44,7 @@ def certify(key: Key, permitted: Sequence[Permitted], now: datetime) -> x509.Cer
         .not_valid_before(now - CLOCK_SKEW)
         .not_valid_after(now + CA_LIFETIME)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(sign_certificates=True), critical=True)
+        .add_extension(key_usage(sign_certificates=True), critical=True)
         .add_extension(x509.NameConstraints(subtrees, None), critical=True)
         .add_extension(identifier, critical=False)
         .sign(key, hashes.SHA256())
@@ -63,7 +63,7 @@ def sign(ca: x509.Certificate, key: Key, request: Request, now: datetime) -> x50
         .not_valid_before(now - CLOCK_SKEW)
         .not_valid_after(min(now + LEAF_LIFETIME, ca.not_valid_after_utc))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(sign_certificates=False), critical=True)
+        .add_extension(key_usage(sign_certificates=False), critical=True)
         .add_extension(
             x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
         )
@@ -86,7 +86,8 @@ def constraints(certificate: x509.Certificate) -> tuple[Permitted, ...]:
     return tuple(entry.value for entry in extension.value.permitted_subtrees or ())
 
 
-def _usage(*, sign_certificates: bool) -> x509.KeyUsage:
+def key_usage(*, sign_certificates: bool) -> x509.KeyUsage:
+    """What the key of a CA, or of a leaf, may be used for (RFC 5280 4.2.1.3)."""
     return x509.KeyUsage(
         digital_signature=not sign_certificates,
         key_cert_sign=sign_certificates,

@@ -24,17 +24,22 @@ def edge_pairs(directory: Path, owner: int | None = None, mode: str = "acme") ->
     return Pairs(directory / mode, owner, 0o700 if owner is None else 0o711)
 
 
+def by_others(directory: Path, tls: TlsSettings) -> bool:
+    """Whether the edge shows a certificate that was not signed by the development CA."""
+    return tls.mode != "dev" and edge_pairs(directory, mode=tls.mode).live.exists()
+
+
 def edge_files(directory: Path, tls: TlsSettings) -> tuple[Path, Path]:
     """Certificate and key that nginx shows."""
-    live = edge_pairs(directory, mode=tls.mode).live
-    if tls.mode != "dev" and live.exists():
+    if by_others(directory, tls):
+        live = edge_pairs(directory, mode=tls.mode).live
         return live / "chain.pem", live / "key.pem"
     return directory / "edge.pem", directory / "edge.key"
 
 
 def edge_trust(directory: Path, tls: TlsSettings) -> Path:
     """The CA file by which a client verifies the edge."""
-    if tls.mode != "dev" and edge_pairs(directory, mode=tls.mode).live.exists():
+    if by_others(directory, tls):
         return public_roots(tls)
     return directory / "ca.pem"
 

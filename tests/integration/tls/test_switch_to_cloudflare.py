@@ -25,7 +25,7 @@ from nasos.settings import TlsSettings, load
 from nasos.stack.binaries import find
 from nasos.stack.home import Home
 from nasos.stack.origin.issuer import OriginCa
-from nasos.stack.origin.memory import PULLS, Stage, front, place, recall
+from nasos.stack.origin.memory import NAME, PULLS, Stage, front, place, recall
 from nasos.stack.origin.switch import Switch, stale
 from nasos.stack.users import Users
 from nasos.tls import nginx, pulls
@@ -186,6 +186,17 @@ def test_what_fails_as_soon_as_it_is_required_is_taken_back(bench: Bench) -> Non
             way.require()
     assert recall(bench.home).stage is Stage.ASKING
     assert bench.becomes(ELSEWHERE, 200)
+
+
+@pytest.mark.parametrize("spoiled", [NAME, PULLS])
+def test_a_damaged_memory_opens_nothing(bench: Bench, spoiled: str) -> None:
+    """nginx is not told anything that would let strangers in: it goes on as it is, and the error names the file."""
+    bench.gone()
+    assert bench.becomes(ELSEWHERE, 0)  # nginx reads its files when it gets to it
+    (place(bench.home) / spoiled).write_bytes(b"{") if spoiled == NAME else (place(bench.home) / spoiled).unlink()
+    with pytest.raises(TlsError, match=spoiled):
+        bench.check()
+    assert bench.asks(ELSEWHERE, "/") == 0
 
 
 def test_what_has_been_required_stays_so(bench: Bench) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 import documents
 from documents import differences, examples, shape
+from fixtures.cloudflare import configured
 from nasos.cli.root import run
 from simulators.cloudflare import Cloudflare, Token, Zone
 from simulators.cloudflare_server import serving
@@ -45,12 +46,8 @@ def zone(simulated: Cloudflare) -> Zone:
 @pytest.fixture
 def here(tmp_path: Path, simulated: Cloudflare, zone: Zone, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A directory with settings and a compose file."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("NASOS_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("NASOS_PROJECT", str(tmp_path))
+    configured(tmp_path, zone, TOKEN, monkeypatch)
     (tmp_path / "docker-compose.yml").write_text(COMPOSE)
-    (tmp_path / ".env").write_text(f"CLOUDFLARE_API_TOKEN={TOKEN}\nCLOUDFLARE_ZONE_ID={zone.id}\n")
-    (tmp_path / ".env").chmod(0o600)
     with serving(simulated) as origin:
         settings(tmp_path, origin)
         yield tmp_path

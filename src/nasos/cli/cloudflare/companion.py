@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 import click
 
 from nasos.cli import output
-from nasos.cli.cloudflare.target import FIELD, PATH, owner_of, require_extra
+from nasos.cli.cloudflare.target import owner_of, require_extra
 from nasos.cli.context import service_connection
 from nasos.cli.recorded import tell
+from nasos.cloudflare.tokens import RECORDS, token_in
 from nasos.errors import EXIT_CLEAN
 from nasos.files import ExclusiveLock, private_directory
 from nasos.ledger import Outcome
@@ -93,10 +94,9 @@ def _follow(settings: Settings, containers: str | None, directory: Path) -> None
 
 
 def _token(settings: Settings) -> Secret:
-    from nasos.cloudflare.site import token_in
     from nasos.vault import VaultClient
 
     if settings.cloudflare.api_token:
         return settings.cloudflare.api_token
     with VaultClient(service_connection(settings, "companion"), prefix="nasos") as vault:
-        return token_in(vault.read(PATH).fields, PATH, FIELD)
+        return token_in(vault.read(RECORDS).fields, RECORDS)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nasos.cli.context import operator_client
+from nasos.cloudflare.tokens import FIELD, RECORDS, ZONE, token_in
 from nasos.errors import PlatformUnsupported, SecretNotFound, SettingsError, UsageError
 from nasos.secret import Secret
 from nasos.settings import Settings
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from nasos.cloudflare.labels import Desired
     from nasos.cloudflare.plan import Terms
 
-PATH, ZONE_PATH, FIELD = "cloudflare/companion", "cloudflare/zone", "token"
 FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 
 
@@ -69,9 +69,9 @@ def token_of(settings: Settings) -> Secret:
     Raises:
         SettingsError: There is none.
     """
-    token = settings.cloudflare.api_token or _stored(settings, PATH)
+    token = settings.cloudflare.api_token or _stored(settings, RECORDS)
     if token is None:
-        raise _no_token(PATH)
+        raise _no_token(RECORDS)
     return token
 
 
@@ -83,9 +83,9 @@ def zone_client_of(settings: Settings) -> Client:
     """
     from nasos.cloudflare.client import Client
 
-    token = _stored(settings, ZONE_PATH) or settings.cloudflare.api_token
+    token = _stored(settings, ZONE) or settings.cloudflare.api_token
     if token is None:
-        raise _no_token(ZONE_PATH)
+        raise _no_token(ZONE)
     return Client(token, settings.cloudflare.table.api)
 
 
@@ -98,8 +98,6 @@ def _no_token(path: str) -> SettingsError:
 
 def _stored(settings: Settings, path: str) -> Secret | None:
     """What is in Vault; None where there is no Vault, or nothing there."""
-    from nasos.cloudflare.site import token_in
-
     if not settings.vault_connection and not (settings.home / "stack.json").exists():
         return None
     try:
@@ -107,7 +105,7 @@ def _stored(settings: Settings, path: str) -> Secret | None:
             fields = vault.read(path).fields
     except SecretNotFound:
         return None
-    return token_in(fields, path, FIELD)
+    return token_in(fields, path)
 
 
 def owner_of(settings: Settings) -> str:

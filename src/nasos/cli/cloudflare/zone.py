@@ -94,13 +94,14 @@ def aim_of(settings: Settings, at: Zone) -> Aim:
     from nasos.cloudflare.names import same, zone_of
     from nasos.cloudflare.zone.plan import Aim
     from nasos.tls import edge_hosts
+    from nasos.tls.trust import by_others
 
     hosts = [same(host) for host in edge_hosts(settings.tls.hosts)]
     return Aim(
         owner=owner_of(settings),
         hosts=tuple(host for host in hosts if zone_of(host, (same(at.name),))),
         plan=at.plan.legacy_id,
-        origin_trusted=settings.tls.mode != "dev",
+        origin_trusted=by_others(settings.home / "tls", settings.tls),
         left_alone=frozenset(settings.cloudflare.table.untouched),
     )
 

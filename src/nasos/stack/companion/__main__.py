@@ -11,8 +11,9 @@ from nasos.bot.tether import seal_memory
 from nasos.cloudflare.client import Manner
 from nasos.cloudflare.companion import PATIENCE, Companion
 from nasos.cloudflare.feeds import feed_of
-from nasos.cloudflare.site import Site, connected, token_in
+from nasos.cloudflare.site import Site, connected
 from nasos.cloudflare.stop import Stop
+from nasos.cloudflare.tokens import RECORDS, token_in
 from nasos.errors import Error, SecretNotFound
 from nasos.files import ExclusiveLock
 from nasos.ledger import Ledger, Outcome
@@ -21,7 +22,7 @@ from nasos.settings import AppRole, VaultConnection
 from nasos.stack.companion.duties import Duties
 from nasos.vault import VaultClient
 
-ACTOR, PATH = "companion", "cloudflare/companion"
+ACTOR = "companion"
 
 
 def main(duties: Duties) -> None:
@@ -31,7 +32,7 @@ def main(duties: Duties) -> None:
     def connect(stop: Stop) -> Site:
         connection = VaultConnection(duties.vault, duties.ca_file, AppRole("", secret_id_file=duties.credential))
         with VaultClient(connection, prefix="nasos") as vault:
-            token = token_in(_fields(vault), PATH, "token")
+            token = token_in(_fields(vault), RECORDS)
         return connected(token, duties.settings, duties.owner, Manner(PATIENCE, 10.0, sleep=stop.sleep))
 
     def tell(event: str, target: str, outcome: Outcome, detail: Mapping[str, str]) -> None:
@@ -50,7 +51,7 @@ def main(duties: Duties) -> None:
 
 def _fields(vault: VaultClient) -> Mapping[str, Secret]:
     try:
-        return vault.read(PATH).fields
+        return vault.read(RECORDS).fields
     except SecretNotFound:
         return {}
 

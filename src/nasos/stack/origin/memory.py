@@ -1,7 +1,7 @@
 """What is known here of the Cloudflare in front: its addresses, the zone, and how far the way there was gone.
 
-Rules: no secret; a file that is damaged is one that is not there, and the way is gone anew from its beginning. What
-nginx enforces follows from this file and from the mode in ``nasos.toml`` alone.
+Rules: no secret. What nginx enforces follows from this file and from the mode in ``nasos.toml`` alone; so a file that
+cannot be understood stops whoever asks, and is not taken for one that lets everybody in.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from nasos.errors import TlsError
 from nasos.files import atomic_write, private_directory
 from nasos.stack.home import Home
 from nasos.tls import nginx
@@ -54,11 +55,18 @@ def place(home: Home) -> Path:
 
 
 def recall(home: Home) -> Memory:
-    """What is known; nothing where there is nothing."""
+    """What is known; nothing where there is nothing.
+
+    Raises:
+        TlsError: It cannot be read.
+    """
+    path = place(home) / NAME
     try:
-        return msgspec.json.decode((place(home) / NAME).read_bytes(), type=Memory)
-    except (OSError, msgspec.MsgspecError):
+        return msgspec.json.decode(path.read_bytes(), type=Memory)
+    except FileNotFoundError:
         return Memory()
+    except (OSError, msgspec.MsgspecError):
+        raise _damaged(path) from None
 
 
 def remember(home: Home, memory: Memory) -> None:
@@ -68,8 +76,21 @@ def remember(home: Home, memory: Memory) -> None:
 
 
 def front(home: Home) -> nginx.Cloudflare | None:
-    """What nginx is told."""
+    """What nginx is told.
+
+    Raises:
+        TlsError: What it is to enforce cannot be read.
+    """
     known, authorities = recall(home), place(home) / PULLS
-    if not known.ipv4 or known.stage is Stage.OPEN or not authorities.exists():
+    if known.stage is Stage.OPEN:
         return None
+    if not authorities.exists():
+        raise _damaged(authorities)
     return nginx.Cloudflare((*known.ipv4, *known.ipv6), authorities, required=known.stage is Stage.REQUIRED)
+
+
+def _damaged(path: Path) -> TlsError:
+    return TlsError(
+        f"{path} is missing or damaged, and says whom nginx answers",
+        f"rm -f {path.with_name(NAME)}, then ./nasos tls setup --mode cloudflare goes the way anew",
+    )

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
 
+from nasos.cloudflare.tokens import FIELD, ZONE, token_in
 from nasos.errors import SecretNotFound, TlsError
 from nasos.secret import Secret
 from nasos.stack.edge_certificate import EdgeCertificate
@@ -18,8 +18,6 @@ from nasos.stack.edge_front import EdgeFront
 from nasos.stack.embedded import Stack
 from nasos.stack.origin.memory import recall
 from nasos.tls.issuer import Issuer
-
-PATH: Final = "cloudflare/zone"
 
 
 def work_to_do(stack: Stack) -> bool:
@@ -63,10 +61,10 @@ def renewed(stack: Stack, actor: str, say: Callable[[str], None]) -> None:
 def _token(stack: Stack, actor: str) -> Secret:
     try:
         with stack.vault(actor) as vault:
-            return vault.read(PATH).fields["token"]
-    except (SecretNotFound, KeyError):
+            return token_in(vault.read(ZONE).fields, ZONE)
+    except SecretNotFound:
         raise TlsError(
-            "there is no Cloudflare token for renewals in Vault", f"nasos secret set {PATH} --field token"
+            "there is no Cloudflare token for renewals in Vault", f"nasos secret set {ZONE} --field {FIELD}"
         ) from None
 
 
