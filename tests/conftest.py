@@ -14,7 +14,7 @@ import lanes
 settings.register_profile("any pace", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any pace")
 
-pytest_plugins = ["fixtures.vault", "fixtures.stack", "fixtures.postgres", "fixtures.pebble"]
+pytest_plugins = ["fixtures.vault", "fixtures.stack", "fixtures.postgres", "fixtures.pebble", "fixtures.behind"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -24,6 +24,8 @@ from nasos.errors import AlreadyRunning, FileRefused
 
 PRIVATE: Final = 0o600
 PRIVATE_DIR: Final = 0o700
+DISK: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+"""What a disk says that is full, over its quota, read-only or broken."""
 
 
 def atomic_write(path: Path, content: bytes, mode: int = PRIVATE, owner: int | None = None) -> None:
@@ -50,7 +52,7 @@ def atomic_write(path: Path, content: bytes, mode: int = PRIVATE, owner: int | N
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise _refused(path, error) from None
+        raise refused(path, error) from None
     fsync_directory(path.parent)
 
 
@@ -69,10 +71,11 @@ def fsync_directory(path: Path) -> None:
         finally:
             os.close(fd)
     except OSError as error:
-        raise _refused(path, error) from None
+        raise refused(path, error) from None
 
 
-def _refused(path: Path, error: OSError) -> FileRefused:
+def refused(path: Path, error: OSError) -> FileRefused:
+    """The error of ours for a write to ``path`` that failed."""
     reason = (error.strerror or "unknown reason").lower()
     return FileRefused(f"cannot write {path}: {reason}", hint_for(path, error))
 
@@ -110,7 +113,7 @@ def private_directory(path: Path, owner: int | None = None, mode: int = PRIVATE_
         finally:
             os.close(fd)
     except OSError as error:
-        raise _refused(path, error) from None
+        raise refused(path, error) from None
     return path
 
 
@@ -156,6 +159,15 @@ def read_private(path: Path, limit: int = 1 << 20, owner: int | None = None) -> 
         raise FileRefused(f"{path} does not exist") from None
     except OSError as error:
         raise _unreadable(path, error) from None
+    return private_content(fd, path, limit, owner)
+
+
+def private_content(fd: int, path: Path, limit: int = 1 << 20, owner: int | None = None) -> bytes:
+    """The same of a file that is open already; ``fd`` is closed.
+
+    Raises:
+        FileRefused: As `read_private`.
+    """
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         os.close(fd)
@@ -215,7 +227,7 @@ def locked_directory(path: Path) -> Iterator[None]:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise _refused(path, error) from None
+        raise refused(path, error) from None
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
@@ -239,7 +251,7 @@ class ExclusiveLock:
         try:
             fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
         except OSError as error:
-            raise _refused(self._path, error) from None
+            raise refused(self._path, error) from None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,4 +1,4 @@
-"""Both stores, each with a folder of the test's own."""
+"""Both stores, each with a folder of the test's own; a simulated Cloudflare."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from fixtures.vault import VaultUnderTest
 from nasos.vault.kv import KvStore
 from nasos.vault.memory import MemoryStore
 from nasos.vault.session import Session
+from simulators.cloudflare import Cloudflare, Zone
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,3 +47,21 @@ def place(request: pytest.FixtureRequest, folder: str) -> Place:
         return Place(MemoryStore(), folder)
     as_role: Callable[[str], Session] = request.getfixturevalue("as_role")
     return Place(KvStore(as_role("app")), folder)
+
+
+@pytest.fixture
+def simulated() -> Cloudflare:
+    """Two zones, and records of every kind that ours have to live with."""
+    simulated = Cloudflare()
+    zone = simulated.add_zone("example.com")
+    simulated.add_zone("example.org", plan="pro", status="pending")
+    simulated.add(zone, "A", "www", "203.0.113.7", proxied=True, comment="by hand")
+    simulated.add(zone, "TXT", "@", "v=spf1 -all")
+    simulated.add(zone, "CNAME", "docs", "docs.example.net", ttl=300)
+    return simulated
+
+
+@pytest.fixture
+def zone(simulated: Cloudflare) -> Zone:
+    """The first of them."""
+    return next(iter(simulated.zones.values()))

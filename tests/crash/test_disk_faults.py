@@ -9,8 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +21,6 @@ from nasos.bot.moving import importing
 from nasos.bot.moving.journal import Desk
 from nasos.bot.moving.plan import Plan, Wish
 from nasos.compress import compress, opened
-from nasos.errors import Error
 from nasos.files import (
     ExclusiveLock,
     anonymous_file,
@@ -33,36 +30,16 @@ from nasos.files import (
     private_directory,
     read_private,
 )
-from nasos.ledger import Ledger, read, verify
-from nasos.ledger.files import parts
 from nasos.stack.backup import archive
 from nasos.stack.backup.encryption import Identities, Recipients, new_identity
 from nasos.stack.backup.save import to_file
 from nasos.stack.watcher import state
 from nasos.vault.memory import MemoryStore
-from simulators.faults import WRITING, every_fault
+from simulators.faults import WRITING, every_fault, ours, said
 
 FULL, BROKEN, READ_ONLY = errno.ENOSPC, errno.EIO, errno.EROFS
 ERRORS = [FULL, BROKEN, READ_ONLY, errno.EDQUOT]
 OLD, NEW = b"old\n", b"new\n" * 100_000
-
-
-def said(work: Callable[[], object]) -> Callable[[], str]:
-    """The work, saying ``done`` or the error's message and hint; anything else but our errors is unexpected."""
-
-    def run() -> str:
-        try:
-            work()
-        except Error as error:
-            return f"refused: {error.message} | {error.hint or ''}"
-        return "done"
-
-    return run
-
-
-def ours(text: str) -> bool:
-    """Whether this is the work done, or an error of ours with a hint."""
-    return text == "done" or (text.startswith("refused: ") and not text.endswith(" | "))
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=errno.errorcode.get)
@@ -136,46 +113,6 @@ def test_a_log_is_compressed_or_still_there(tmp_path: Path, error: int) -> None:
                 assert file.read() == NEW
         packed.unlink(missing_ok=True)
         plain.write_bytes(NEW)
-
-
-def acknowledged(text: str) -> set[str]:
-    """The targets whose append returned."""
-    return set(text.split()) - {"refused"}
-
-
-@pytest.mark.parametrize("limit", [1 << 20, 1500], ids=["growing", "closing parts"])
-@pytest.mark.parametrize("error", ERRORS, ids=errno.errorcode.get)
-def test_the_ledger_keeps_what_it_acknowledged_wherever_the_disk_fails(tmp_path: Path, error: int, limit: int) -> None:
-    """One chain that verifies, every acknowledged event in it once, the next append goes through, no file too many."""
-    ledger = Ledger(tmp_path / "ledger" / "events.jsonl", "tester", limit=limit)
-    told: set[str] = set()
-
-    def work() -> str:
-        words = []
-        for n in range(3):
-            target = f"{number}-{n}"
-            try:
-                ledger.append("secret.write", target)
-            except Error as refused:
-                words.append("refused" if refused.hint else f"UNEXPECTED no hint: {refused.message}")
-            else:
-                words.append(target)
-        return " ".join(words)
-
-    number = 1
-    for number, outcome in every_fault(work, error):
-        assert "UNEXPECTED" not in outcome.said, (number, outcome)
-        assert "refused" not in outcome.said or outcome.met
-        told |= acknowledged(outcome.said)
-        found = verify(ledger.path)
-        assert found.intact, (number, found.damages)
-        number += 1  # noqa: PLW2901  the next run's events
-        names = {entry.name for entry in ledger.path.parent.iterdir()} if ledger.path.parent.exists() else set()
-        assert names <= {"events.jsonl", "events.head", *(part.name for part in parts(ledger.path))}, number
-    events = read(ledger.path)
-    assert told <= {event.target for event in events}
-    assert len({event.target for event in events}) == len(events), "nothing twice"
-    assert [event.seq for event in events] == list(range(1, len(events) + 1))
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=errno.errorcode.get)
@@ -278,62 +215,3 @@ def test_the_injector_meets_every_kind_of_call(tmp_path: Path) -> None:
         if any(outcome.met for _, outcome in every_fault(said(lambda: atomic_write(path, NEW)), BROKEN, (kind,)))
     }
     assert met >= {"write", "open", "sync", "rename", "mode"}
-
-
-def _namespace() -> list[str]:
-    """How to get a mount namespace of our own, if this machine grants one."""
-    for flags in (["--mount"], ["--mount", "--map-root-user"]):
-        command = [shutil.which("unshare") or "", *flags, "--propagation", "private"]
-        if command[0] and subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0:
-            return command
-    return []
-
-
-NAMESPACE = _namespace()
-
-ON_A_SMALL_DISK = """
-import os, subprocess, sys
-from pathlib import Path
-from nasos.errors import LedgerError
-from nasos.ledger import Ledger, read, verify
-place = Path(sys.argv[1])
-ledger = Ledger(place / "ledger" / "events.jsonl", "tester", limit=4000)
-told, refused = [], []
-for n in range(3000):
-    try:
-        told.append(ledger.append("secret.write", f"app/{n}").target)
-    except LedgerError as error:
-        refused.append(error)
-        if len(refused) == 20:
-            break
-assert refused, "the disk never got full"
-assert all("no space left" in error.message or "only part" in error.message for error in refused), refused[0].message
-assert all("df -h" in error.hint for error in refused)
-assert verify(ledger.path).intact
-assert [event.target for event in read(ledger.path)] == told, "exactly what was acknowledged"
-(place / "ballast").unlink()
-told.append(ledger.append("secret.write", "again").target)
-assert [event.target for event in read(ledger.path)] == told
-subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
-try:
-    ledger.append("secret.write", "never")
-except LedgerError as error:
-    assert "read-only" in error.message and "NASOS_HOME" in error.hint, error.message
-else:
-    raise AssertionError("written to a read-only disk")
-assert [event.target for event in read(ledger.path)] == told
-print("held", len(told))
-"""
-
-
-if NAMESPACE:  # a machine that grants none has the injected faults above
-
-    @pytest.mark.parametrize("options", ["size=128k", "size=1m,nr_inodes=6"])
-    def test_the_ledger_on_a_real_small_disk(tmp_path: Path, options: str) -> None:
-        """A tmpfs that gets full (of bytes, or of inodes), has room again, and is then read-only."""
-        script = 'mount -t tmpfs -o $2 none $0 && head -c 64k /dev/zero > $0/ballast && exec "$1" -c "$3" $0'
-        done = subprocess.run(
-            [*NAMESPACE, "sh", "-c", script, str(tmp_path), sys.executable, options, ON_A_SMALL_DISK],
-            capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"]},
-        )  # fmt: skip
-        assert done.stdout.startswith("held"), done.stderr

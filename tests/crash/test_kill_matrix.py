@@ -30,6 +30,7 @@ import pytest
 
 from fixtures.stack import PROJECT, Walk, free_base_port, until
 from nasos.ledger import Event, read
+from nasos.notify import worth
 from nasos.secret import Secret
 from nasos.settings import AppRole, VaultConnection
 from nasos.vault import VaultClient
@@ -37,12 +38,12 @@ from nasos.vault import VaultClient
 pytestmark = pytest.mark.long
 
 MATRIX_SECONDS = 600.0
-LONGEST = 1500.0
+LONGEST = 2400.0
 """Seconds after which a machine that is too slow for every pair has to be content with those that it dealt."""
 OUTAGE_SECONDS = 600.0
 APART = 2.0
 """Seconds between the two kills of a pair, at most."""
-PROGRAMS = ("vault", "exchange", "postgres", "bot", "nginx", "housekeeping")
+PROGRAMS = ("vault", "exchange", "postgres", "bot", "gateway", "nginx", "housekeeping", "watcher", "rotator")
 VICTIMS = (*PROGRAMS, "freqtrade", "supervisord")
 
 Trades = dict[int, tuple[object, ...]]
@@ -159,11 +160,18 @@ class Ground:
         """A busy machine may need longer than one `up` waits for; the next one goes on from there."""
         until(lambda: self.walk.nasos("up", "--port", str(self.walk.port), check=False).returncode == 0, 400)
 
+    def every_event(self) -> list[Event]:
+        """The stack's and its services', wherever they keep them."""
+        places = ("run/bot", "run/gateway", "ledger")
+        return [event for place in places for event in read(self.walk.home / place / "events.jsonl")]
+
     def events(self, name: str) -> list[Event]:
-        """The bot's events, wherever it keeps them."""
-        places = (self.walk.home / "run" / "bot", self.walk.home / "ledger")
-        found = [event for place in places for event in read(place / "events.jsonl")]
-        return [event for event in found if event.event == name]
+        """Those of one name."""
+        return [event for event in self.every_event() if event.event == name]
+
+    def alerts(self) -> set[tuple[str, str]]:
+        """Events that a person is told of, with when they happened."""
+        return {(event.event, event.time) for event in self.every_event() if worth(event)}
 
 
 def lost_trades(before: Trades, after: Trades) -> list[str]:
@@ -262,7 +270,7 @@ def test_ten_minutes_without_vault(ground: Ground) -> None:
     ground.healed(up=True)
     census = Census(ground.walk.home)
     census.start()
-    before, told = ground.pids(), len(ground.events("bot.refresh"))
+    before, told, heard = ground.pids(), len(ground.events("bot.refresh")), ground.alerts()
     ground.trade()  # its login needs Vault
     trades, starts = ground.trades(), len(ground.events("bot.start"))
     vault = before["vault"]
@@ -276,6 +284,7 @@ def test_ten_minutes_without_vault(ground: Ground) -> None:
             time.sleep(20)
         assert [event.outcome.value for event in ground.events("bot.refresh")[told:]] == ["failed"]
         assert bots(ground.walk.home) == [before["freqtrade"]]
+        assert [name for name, _ in ground.alerts() - heard] == ["bot.refresh"], "one alert"
     finally:
         os.kill(vault, signal.SIGCONT)
     until(lambda: len(ground.events("bot.refresh")) == told + 2, 60)

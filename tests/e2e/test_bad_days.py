@@ -9,9 +9,12 @@ import socket
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from fixtures.stack import Walk, until
+from nasos.ledger import Event
+from nasos.notify import worth
 
 
 def _trades(walk: Walk) -> int:
@@ -20,7 +23,9 @@ def _trades(walk: Walk) -> int:
     return int(json.loads(body)["total_trades"]) + len(json.loads(walk.https("/api/v1/status", walk.bearer)[2]))
 
 
-@pytest.mark.parametrize("program", ["vault", "exchange", "postgres", "nginx", "gateway", "bot", "housekeeping"])
+@pytest.mark.parametrize(
+    "program", ["vault", "exchange", "postgres", "nginx", "gateway", "bot", "housekeeping", "rotator"]
+)
 def test_a_killed_program_comes_back(bot: Walk, program: str) -> None:
     """kill -9 of any supervised process: it is back and proven healthy, and no other was restarted."""
     before = {entry["name"]: entry["pid"] for entry in bot.json("status")["programs"]}
@@ -31,8 +36,9 @@ def test_a_killed_program_comes_back(bot: Walk, program: str) -> None:
 
 
 def test_the_bot_trades_on_while_vault_is_down(bot: Walk) -> None:
-    """Vault dead for every client: the same bot answers, one event says so, and one that it is over."""
+    """Vault dead for every client: the same bot answers, one event and one alert say so, and one that it is over."""
     from_before, bots, told = bot.pid("bot"), _freqtrades(bot), len(_refresh(bot))
+    alerts = _alerts(bot)
     vault = bot.pid("vault")
     assert vault
     os.kill(vault, signal.SIGSTOP)  # alive for the supervisor, dead for every client
@@ -40,6 +46,7 @@ def test_the_bot_trades_on_while_vault_is_down(bot: Walk) -> None:
         assert bot.pings()
         until(lambda: _refresh(bot)[told:] == ["failed"], 90)
         assert _freqtrades(bot) == bots
+        assert [name for name, _ in _alerts(bot) - alerts] == ["bot.refresh"]
     finally:
         os.kill(vault, signal.SIGKILL)
     until(bot.healthy, 60)
@@ -122,15 +129,26 @@ def test_an_interrupted_up_completes_when_run_again(stack: Walk) -> None:
     assert stack.healthy()
 
 
-def _refresh(walk: Walk) -> list[str]:
-    """What the launcher told of Vault, in its own ledger where the bot has a user of its own."""
-    places = (walk.home / "run" / "bot", walk.home / "ledger")
-    events = [
-        json.loads(line)
+def _events(walk: Walk) -> list[Event]:
+    """Every event of the stack, also of services that keep their own where they have a user of their own."""
+    places = ("run/bot", "run/gateway", "ledger")
+    return [
+        msgspec.json.decode(line, type=Event)
         for place in places
-        for line in walk.run("/bin/sh", "-c", 'cat "$0"/events.jsonl || true', str(place)).stdout.splitlines()
+        for line in walk.run(
+            "/bin/sh", "-c", 'cat "$0"/events.jsonl || true', str(walk.home / place)
+        ).stdout.splitlines()
     ]
-    return [event["outcome"] for event in events if event["event"] == "bot.refresh"]
+
+
+def _refresh(walk: Walk) -> list[str]:
+    """What the launcher told of Vault."""
+    return [event.outcome for event in _events(walk) if event.event == "bot.refresh"]
+
+
+def _alerts(walk: Walk) -> set[tuple[str, str]]:
+    """Events that a person is told of, with when they happened."""
+    return {(event.event, event.time) for event in _events(walk) if worth(event)}
 
 
 def _supervisor(walk: Walk) -> int:
@@ -152,9 +170,16 @@ def _freqtrades(walk: Walk) -> list[int]:
 
 def test_every_credential_lost_comes_back_with_the_recovery_key(bot: Walk) -> None:
     """All credential files gone under a running stack: one command, and the same bot process never noticed."""
-    key, pid = json.loads((bot.home / "recovery.json").read_text())["keys"][0], bot.pid("bot")
+    key, pid, serving = (
+        json.loads((bot.home / "recovery.json").read_text())["keys"][0],
+        bot.pid("bot"),
+        bot.pid("vault"),
+    )
     for path in (bot.home / "credentials").iterdir():
         path.unlink()
+    refused = bot.nasos("vault", "recover", stdin="", check=False)
+    assert (refused.returncode, "0 of 1 key shares given" in refused.stderr) == (3, True), refused
+    assert bot.pid("vault") == serving, "who has no key stops nothing"
     done = bot.nasos("vault", "recover", stdin=f"{key}\n")
     assert key not in done.stdout + done.stderr
     until(bot.healthy, 120)

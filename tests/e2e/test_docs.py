@@ -38,7 +38,7 @@ NOT_RUN = {
         "needs Docker and a zone at Cloudflare",
         "it does not end; tests/integration/cloudflare/test_beside_docker.py runs it beside a real Docker Engine",
         "needs a zone at Cloudflare; tests/unit/cli/test_zone_command.py runs each line on a simulated one",
-        "needs a zone at Cloudflare; tests/integration/tls/test_switch_to_cloudflare.py goes it, simulated",
+        "needs a zone at Cloudflare; tests/integration/cloudflare/test_setup_behind_cloudflare.py types it, simulated",
         "it asks at a terminal",
     ],
     "docs/compose.md": [

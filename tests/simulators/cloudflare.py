@@ -13,21 +13,23 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
+from simulators.cloudflare_beside import BESIDE, beside, right, right_beside
 from simulators.cloudflare_origin import OriginAuthority, zone_pulls
+from simulators.cloudflare_records import fits, found, require_alone, whole
 from simulators.cloudflare_words import WHEN, Fields, Refusal, Reply, done, failure, page
 from simulators.cloudflare_zone import SETTINGS, phase_of, zone_rulesets, zone_settings
 
 __all__ = ["ALL", "BROKEN", "HTML", "Cloudflare", "Refusal", "Reply", "Token", "Zone", "busy", "failing", "failure"]
 
-ADDRESSES = ("A", "AAAA", "CNAME")
-TYPES = (*ADDRESSES, "TXT", "MX", "NS", "CAA", "SRV")
 ALL = frozenset({
     "dns:read", "dns:edit", "zone:read", "settings:edit", "waf:edit", "cache:edit", "ddos:edit", "ssl:edit"
 })  # fmt: skip
 
+OF_PHASE = {"http_request_cache_settings": "cache", "ddos_l7": "ddos", "http_request_dynamic_redirect": "redirect"}
+TOLD = {"dns": "dns_records", "zone": "zone", "settings": "zone_settings", "waf": "waf", "ssl": "ssl"}
+"""What a zone's `permissions` call it."""
 BROKEN = Reply(0)
 HTML = Reply(200, raw=b"<html><body>Please log in to the network</body></html>")
 
@@ -51,6 +53,13 @@ class Token:
     zones: frozenset[str] | None = None
     """Zone IDs; None: all."""
     status: str = "active"
+    expires_on: str | None = None
+    account: bool = False
+    """It is an account's own, not a user's."""
+
+    def may(self, right: str) -> bool:
+        """Whoever may edit may read."""
+        return bool(self.permissions & {right, right.replace(":read", ":edit")})
 
 
 @dataclass
@@ -72,6 +81,8 @@ class Zone:
     pulls: dict[str, Fields] = field(default_factory=dict)
     """Client certificates for authenticated origin pulls, with their keys."""
     pulls_on: bool = False
+    looks: int = 2
+    """At which a client certificate is seen to be deployed."""
 
     @property
     def limit(self) -> int:
@@ -155,37 +166,47 @@ class Cloudflare:
         if path == "/ips":
             return done({"ipv4_cidrs": self.ipv4, "ipv6_cidrs": self.ipv6, "etag": "38f79d05"})
         token = self._token(bearer, verify=path == "/user/tokens/verify")
-        if path == "/user/tokens/verify":
-            return done({"id": "ed17574386854bf78a67040be0a770b0", "status": token.status})
         parts = path.strip("/").split("/")
+        if path == "/user/tokens/verify" or (parts[0] == "accounts" and parts[2:] == ["tokens", "verify"]):
+            ends = {} if token.expires_on is None else {"expires_on": token.expires_on}
+            return done({"id": "ed17574386854bf78a67040be0a770b0", "status": token.status, **ends})
+        if parts[0] in {"user", "accounts"}:
+            self._require(token, right_beside(parts))
+            return beside(parts, query)
         if parts == ["zones"]:
             seen = [zone for zone in self.zones.values() if token.zones is None or zone.id in token.zones]
             named = [described(zone, token) for zone in seen if query.get("name", zone.name) == zone.name]
             return page(named, query)
         content = json.loads(body or b"{}")
         if parts[0] == "certificates":
-            self._require(token, "ssl:edit")
+            self._require(token, right("ssl", method))
             return self.origin.handle(method, parts[1:], query, content)
+        return self._of_zone(method, parts, query, token, content)
+
+    def _of_zone(
+        self, method: str, parts: list[str], query: Mapping[str, str], token: Token, content: Fields
+    ) -> Fields:
         zone = self._zone(parts[1] if parts[0] == "zones" else "", token)
         match (method, parts[2:]):
             case ("GET", []):
                 self._require(token, "zone:read", "dns:read")
                 return done(described(zone, token))
             case (_, ["settings", *rest]):
-                self._require(token, "settings:edit")
+                self._require(token, right("settings", method))
                 return zone_settings(zone, method, rest, content)
             case (_, ["origin_tls_client_auth", *rest]):
-                self._require(token, "ssl:edit")
+                self._require(token, right("ssl", method))
                 return zone_pulls(zone, method, rest, content, self.ids)
             case (_, ["rulesets", *rest]):
                 phase = phase_of(zone, rest, content)
-                self._require(
-                    token, {"http_request_cache_settings": "cache:edit", "ddos_l7": "ddos:edit"}.get(phase, "waf:edit")
-                )
+                self._require(token, right(OF_PHASE.get(phase, "waf"), method))
                 return zone_rulesets(zone, phase, method, rest, content, self.ids)
             case (_, ["dns_records", *rest]):
-                self._require(token, "dns:edit", *(["dns:read"] if method == "GET" else []))
+                self._require(token, right("dns", method))
                 return self._dns(zone, method, rest, query, content)
+            case ("GET", rest) if tuple(rest) in BESIDE:
+                self._require(token, right_beside(rest))
+                return beside(rest, query)
         raise Refusal(404, 7003, "Could not route to the path, perhaps your object identifier is invalid?")
 
     def _dns(self, zone: Zone, method: str, rest: list[str], query: Mapping[str, str], content: Fields) -> Fields:
@@ -193,7 +214,7 @@ class Cloudflare:
             case ("GET", []):
                 return page([record for record in zone.records.values() if fits(record, query)], query)
             case ("GET", [known]):
-                return done(found(zone, known))
+                return done(found(zone.records, known))
             case ("POST", []):
                 return done(self._create(zone, content))
             case ("POST", ["batch"]):
@@ -201,7 +222,7 @@ class Cloudflare:
             case ("PUT" | "PATCH", [known]):
                 return done(self._update(zone, known, content, anew=method == "PUT"))
             case ("DELETE", [known]):
-                found(zone, known)
+                found(zone.records, known)
                 del zone.records[known]
                 return done({"id": known})
         raise Refusal(405, 10405, "Method not allowed for this authentication scheme")
@@ -212,7 +233,7 @@ class Cloudflare:
             raise Refusal(400, 1004, "DNS Validation Error: too many operations in the batch")
         before = copy.deepcopy(zone.records)
         try:
-            gone = [found(zone, each["id"]) for each in content.get("deletes", ())]
+            gone = [found(zone.records, each["id"]) for each in content.get("deletes", ())]
             for each in gone:
                 del zone.records[each["id"]]
             patched = [self._update(zone, each["id"], each, anew=False) for each in content.get("patches", ())]
@@ -226,18 +247,18 @@ class Cloudflare:
     def _create(self, zone: Zone, content: Fields) -> Fields:
         if len(zone.records) >= zone.limit:
             raise Refusal(400, 81045, "Record quota exceeded.")
-        record = whole(zone, f"{next(self.ids):032x}", content)
-        require_alone(zone, record)
+        record = whole(zone.name, f"{next(self.ids):032x}", content)
+        require_alone(zone.records, record)
         zone.records[record["id"]] = record
         return record
 
     def _update(self, zone: Zone, known: str, content: Fields, *, anew: bool) -> Fields:
-        old = found(zone, known)
+        old = found(zone.records, known)
         kept = (
             {} if anew else {key: old[key] for key in ("name", "type", "content", "ttl", "proxied", "comment", "tags")}
         )
-        record = whole(zone, known, {**kept, **content})
-        require_alone(zone, record)
+        record = whole(zone.name, known, {**kept, **content})
+        require_alone(zone.records, record)
         zone.records[known] = record
         return record
 
@@ -247,6 +268,8 @@ class Cloudflare:
         known = [token for token in self.tokens if f"Bearer {token.value}" == bearer]
         if not known:
             raise Refusal(401, 1000, "Invalid API Token") if verify else Refusal(403, 9109, "Invalid access token")
+        if known[0].account and verify:
+            raise Refusal(401, 1000, "Invalid API Token")
         if known[0].status != "active" and not verify:
             raise Refusal(403, 9109, "Invalid access token")
         return known[0]
@@ -259,92 +282,13 @@ class Cloudflare:
         return self.zones[known]
 
     def _require(self, token: Token, *one_of: str) -> None:
-        if not token.permissions & set(one_of):
+        if not any(map(token.may, one_of)):
             raise Refusal(403, 10000, "Authentication error")
-
-
-def fits(record: Fields, query: Mapping[str, str]) -> bool:
-    """Whether a record passes the list's filters."""
-    tests: Mapping[str, Callable[[str, str], bool]] = {
-        "exact": str.__eq__, "contains": str.__contains__, "startswith": str.startswith, "endswith": str.endswith,
-    }  # fmt: skip
-    for key, value in query.items():
-        name, _, how = key.partition(".")
-        if name in ("name", "comment", "content") and how in tests:
-            if not tests[how]((record[name] or "").lower(), value.lower()):
-                return False
-        elif key in ("type", "name", "content") and record[key] != value:
-            return False
-    return True
-
-
-def found(zone: Zone, known: str) -> Fields:
-    """A record by its ID."""
-    if known not in zone.records:
-        raise Refusal(404, 81044, "Record does not exist.")
-    return zone.records[known]
-
-
-def whole(zone: Zone, known: str, content: Fields) -> Fields:
-    """A record as Cloudflare keeps it, from what was asked for."""
-    name = str(content.get("name", "")).lower().rstrip(".")
-    if name in ("", "@"):
-        name = zone.name
-    if name != zone.name and not name.endswith(f".{zone.name}"):
-        name = f"{name}.{zone.name}"
-    kind, value, proxied = content.get("type"), str(content.get("content", "")), bool(content.get("proxied", False))
-    if kind not in TYPES or not name.isascii() or len(name) > 253:
-        raise Refusal(400, 1004, "DNS Validation Error")
-    if len(content.get("comment") or "") > 100:
-        raise Refusal(400, 1004, "DNS Validation Error: comment is too long")
-    ttl = content.get("ttl", 1)
-    if not isinstance(ttl, int) or (ttl != 1 and not 60 <= ttl <= 86400):
-        raise Refusal(400, 9021, "Invalid TTL. Must be between 60 and 86400 seconds, or 1 for Automatic.")
-    return {
-        "id": known, "name": name, "type": kind, "content": normal(kind, value, proxied=proxied),
-        "proxiable": kind in ADDRESSES, "proxied": proxied, "ttl": 1 if proxied else ttl, "settings": {}, "meta": {},
-        "comment": content.get("comment") or None, "tags": content.get("tags", []),
-        "created_on": WHEN, "modified_on": WHEN,
-    }  # fmt: skip
-
-
-def normal(kind: str, value: str, *, proxied: bool) -> str:
-    """A record's content as Cloudflare keeps it."""
-    if proxied and kind not in ADDRESSES:
-        raise Refusal(400, 9004, "This record type cannot be proxied.")
-    if kind in ("A", "AAAA"):
-        wanted, code = (IPv4Address, 9005) if kind == "A" else (IPv6Address, 9006)
-        try:
-            address = wanted(value)
-        except ValueError:
-            raise Refusal(400, code, f"Content for {kind} record is invalid.") from None
-        if (
-            proxied
-            and not ip_address(address).is_global
-            and not str(address).startswith(("203.0.113.", "198.51.100.", "2001:db8:"))
-        ):
-            raise Refusal(400, 9003, "Target is not allowed for a proxied record.")
-        return str(address)
-    if kind == "CNAME" and not re.fullmatch(r"[A-Za-z0-9_.-]+", value):
-        raise Refusal(400, 9007, "Content for CNAME record is invalid.")
-    return value.lower().rstrip(".") if kind == "CNAME" else value
-
-
-def require_alone(zone: Zone, record: Fields) -> None:
-    """No twin, and no alias beside an address."""
-    for other in zone.records.values():
-        if other["id"] == record["id"] or other["name"] != record["name"]:
-            continue
-        if (other["type"], other["content"]) == (record["type"], record["content"]):
-            raise Refusal(400, 81058, "An identical record already exists.")
-        pair = {other["type"], record["type"]}
-        if "CNAME" in pair and pair <= set(ADDRESSES):
-            raise Refusal(400, 81053, "An A, AAAA, or CNAME record with that host already exists.")
 
 
 def described(zone: Zone, token: Token) -> Fields:
     """A zone as Cloudflare shows it."""
-    rights = [f"#dns_records:{right}" for right in ("read", "edit") if f"dns:{right}" in token.permissions]
+    rights = [f"#{told}:{how}" for name, told in TOLD.items() for how in ("read", "edit") if token.may(f"{name}:{how}")]
     return {
         "id": zone.id, "name": zone.name, "status": zone.status, "paused": False, "type": "full",
         "development_mode": 0, "name_servers": ["ada.ns.example", "bob.ns.example"], "permissions": rights,

@@ -40,6 +40,8 @@ class OriginAuthority:
 
     key: Key = field(default_factory=new_key)
     certificates: dict[str, Fields] = field(default_factory=dict)
+    age: timedelta = timedelta()
+    """How long ago the next certificates are made, for tests of what happens later."""
     ids: Iterator[int] = field(
         default_factory=lambda: itertools.count(328578533902268680212849205732770752308931942346)
     )
@@ -87,7 +89,7 @@ class OriginAuthority:
             raise Refusal(400, 1000, "Failed to parse CSR") from None
         if content["request_type"] != "origin-ecc" or content["requested_validity"] not in VALIDITIES:
             raise Refusal(400, 1010, "Failed to validate requested validity or type")
-        now, known = datetime.now(UTC), str(next(self.ids))
+        now, known = datetime.now(UTC) - self.age, str(next(self.ids))
         end = now + timedelta(days=content["requested_validity"])
         made = (
             x509.CertificateBuilder().subject_name(_named("CloudFlare Origin CA")).issuer_name(self.root.subject)
@@ -123,7 +125,9 @@ def zone_pulls(zone: Zone, method: str, rest: list[str], content: Fields, ids: I
             for each in zone.pulls.values():  # deployed by the time that somebody looks again
                 each["looks"] += 1
                 each["status"] = (
-                    "active" if each["looks"] > 1 and each["status"].startswith("pending_dep") else each["status"]
+                    "active"
+                    if each["looks"] >= zone.looks and each["status"].startswith("pending_dep")
+                    else each["status"]
                 )
             return done([_shown(each) for each in zone.pulls.values()])
         case ("POST", []):

@@ -1,7 +1,9 @@
-"""The simulated Cloudflare on a port of loopback, and as a wire of the client's for tests that ask a million times."""
+"""The simulated Cloudflare on a socket, and as a wire of the client's for tests that ask a million times."""
 
 from __future__ import annotations
 
+import socket
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,12 +19,15 @@ PREFIX = "/client/v4"
 
 
 @contextmanager
-def serving(simulated: Cloudflare) -> Iterator[str]:
-    """Its origin, while the block lasts."""
+def serving(
+    simulated: Cloudflare, listening: socket.socket | None = None, tls: ssl.SSLContext | None = None
+) -> Iterator[str]:
+    """Its origin, while the block lasts: a port of loopback, unless a socket is given."""
     lock = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def answer(self) -> None:
             parts = urlsplit(self.path)
@@ -48,6 +53,12 @@ def serving(simulated: Cloudflare) -> Iterator[str]:
             """Tests are quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if listening is not None:
+        server.socket.close()
+        # Nobody's handshake holds up the others: it is done by the thread that answers.
+        server.socket = (
+            tls.wrap_socket(listening, server_side=True, do_handshake_on_connect=False) if tls else listening
+        )
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

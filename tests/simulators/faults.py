@@ -19,14 +19,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from nasos.errors import Error
+
 _NUMBERS: Final = {
     "x86_64": {
         "write": (1, 18), "open": (257,), "sync": (74, 75), "rename": (82, 264, 316, 86, 265), "remove": (87, 263),
-        "mode": (91, 93), "directory": (83, 258), "truncate": (77,), "read": (0, 17), "time": (280,),
+        "mode": (91, 93), "directory": (83, 258), "truncate": (77,), "read": (0, 17),
+        "time": (280,), "allocate": (285,),
     },
     "aarch64": {
         "write": (64, 68), "open": (56,), "sync": (82, 83), "rename": (38, 276, 37), "remove": (35,),
-        "mode": (52, 55), "directory": (34,), "truncate": (46,), "read": (63, 67), "time": (88,),
+        "mode": (52, 55), "directory": (34,), "truncate": (46,), "read": (63, 67),
+        "time": (88,), "allocate": (47,),
     },
 }  # fmt: skip
 """What a disk can refuse -> system calls (``asm/unistd.h``)."""
@@ -145,3 +149,21 @@ def _answer(listener: int, number: int, error: int, begin: Callable[[], object])
             fcntl.ioctl(listener, _ANSWER, bytearray(reply))
     finally:
         os.close(listener)
+
+
+def said(work: Callable[[], object]) -> Callable[[], str]:
+    """The work, saying ``done`` or the error's message and hint; anything else but our errors is unexpected."""
+
+    def run() -> str:
+        try:
+            work()
+        except Error as error:
+            return f"refused: {error.message} | {error.hint or ''}"
+        return "done"
+
+    return run
+
+
+def ours(text: str) -> bool:
+    """Whether this is the work done, or an error of ours with a hint."""
+    return text == "done" or (text.startswith("refused: ") and not text.endswith(" | "))

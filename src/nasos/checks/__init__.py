@@ -16,10 +16,11 @@ from nasos.checks.registry import GROUPS, select
 from nasos.checks.report import exit_code, summary, text
 from nasos.checks.rule import Rule
 from nasos.checks.runner import run
-from nasos.checks.target import Housekeeping, Origin, Ports, Process, Target, Watcher
+from nasos.checks.target import Front, Housekeeping, Origin, Ports, Process, Target, Watcher
 
 __all__ = [
     "GROUPS",
+    "Front",
     "Housekeeping",
     "Origin",
     "Ports",

@@ -1,7 +1,6 @@
-"""Cloudflare: the third subject of the user's document, as far as it can be told without asking Cloudflare.
+"""Cloudflare: the third subject of the user's document; here what can be told without asking Cloudflare.
 
-Whether records and settings are what they are to be needs its API and a token that this check does not have: ``nasos
-cloudflare plan`` and ``nasos cloudflare zone plan`` exit with 1 when they are not.
+What is asked is in `cloudflare_asked`; whether labels are followed, ``nasos cloudflare plan`` and the companion tell.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ import re
 from datetime import datetime, timedelta
 from typing import Final
 
+from nasos.checks import cloudflare_asked
 from nasos.checks.rule import Failed, Passed, Skipped, Verdict, rule
 from nasos.checks.target import Origin, Target
 from nasos.errors import ProgramFailed
@@ -32,20 +32,19 @@ LATE: Final = timedelta(days=60)
     fix="set CLOUDFLARE_API_TOKEN and CLOUDFLARE_ZONE_ID in .env, or neither",
 )
 def settings(target: Target) -> Verdict:
-    """Shape only: whether the token works is the companion's to prove."""
+    """Shape only; the token may be in Vault, too."""
     token, zone = target.cloudflare.api_token, target.cloudflare.zone_id
-    if token is None and zone is None:
-        return Skipped("not used: neither CLOUDFLARE_API_TOKEN nor CLOUDFLARE_ZONE_ID is set")
-    if token is None or zone is None:
-        missing = "CLOUDFLARE_API_TOKEN" if token is None else "CLOUDFLARE_ZONE_ID"
-        return Failed(f"half of the pair: {missing} is not set")
-    if not _ZONE.fullmatch(zone):
+    if zone is None and not target.cloudflare.table.zones:
+        if token is None:
+            return Skipped("not used: neither CLOUDFLARE_API_TOKEN nor CLOUDFLARE_ZONE_ID is set")
+        return Failed("half of the pair: CLOUDFLARE_ZONE_ID is not set")
+    if zone is not None and not _ZONE.fullmatch(zone):
         return Failed(
             "CLOUDFLARE_ZONE_ID is not 32 hexadecimal digits", "copy the zone ID from the zone's overview page"
         )
-    if not _TOKEN.fullmatch(token.reveal()):
+    if token is not None and not _TOKEN.fullmatch(token.reveal().strip()):
         return Failed("CLOUDFLARE_API_TOKEN does not look like an API token (a global key is refused)")
-    return Skipped("token and zone are well formed; not verified with Cloudflare yet, the companion will do that")
+    return Passed("well formed; whether they work, cloudflare.tokens asks")
 
 
 @rule(
@@ -103,4 +102,4 @@ def _day(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%d}" if moment else "never"
 
 
-RULES: Final = (settings, origin, renewal, companion)
+RULES: Final = (settings, *cloudflare_asked.RULES, origin, renewal, companion)

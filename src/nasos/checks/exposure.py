@@ -6,9 +6,11 @@ listed one is fine; evidence names files and keys, never a value.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shlex
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,6 +28,9 @@ STALE: Final = timedelta(minutes=1)
 
 PASSAGE: Final = 0o711
 """Mode of directories that the services pass through when the stack was made by root; 0700 otherwise."""
+
+SUDO: Final = "" if os.geteuid() == 0 else "sudo "
+"""Only root gives files away (chown(2)); a machine where he works may have no sudo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,22 +142,39 @@ def files_private(target: Target) -> Verdict:
     """Mode and owner of what exists of the map, and of the unseal key."""
     if not target.home.is_dir():
         return Skipped(f"there is no state directory {target.home}")
-    seen = list(_existing(target))
-    flaws = [flaw for path, listed in seen if (flaw := _flaw(path, listed, target))]
-    if flaws:
-        return Failed("; ".join(what for what, _ in flaws), " && ".join(fix for _, fix in flaws))
+    seen = {**existing(target.home), **dict.fromkeys(_key_files(target), Listed("unseal.key*", 0o600, "vault"))}
+    found = flaws(target.home, target.owners, seen)
+    if found:
+        return Failed("; ".join(each.what for each in found), " && ".join(each.fix for each in found))
     return Passed(f"{len(seen)} files and directories")
 
 
-def _existing(target: Target) -> Iterator[tuple[Path, Listed]]:
+def existing(home: Path) -> dict[Path, Listed]:
     """Each existing path with the first line of the map that names it."""
-    known: set[Path] = set()
+    known: dict[Path, Listed] = {}
     for listed in MAP:
-        for path in sorted(target.home.glob(listed.pattern)) if listed.pattern != "." else [target.home]:
-            if path not in known:
-                known.add(path)
-                yield path, listed
-    yield from ((path, Listed("unseal.key*", 0o600, "vault")) for path in _key_files(target))
+        for path in sorted(home.glob(listed.pattern)) if listed.pattern != "." else [home]:
+            known.setdefault(path, listed)
+    return known
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """A listed file that somebody else could read or replace."""
+
+    what: str
+    """The path, and its mode or owner."""
+    fix: str
+    """The command that mends it."""
+
+
+def flaws(home: Path, owners: Mapping[str, int], seen: Mapping[Path, Listed]) -> list[Flaw]:
+    """What is wrong with these; what is gone meanwhile is not (logs and journals come and go)."""
+    operator, found = home.lstat().st_uid, []
+    for path, listed in seen.items():
+        with contextlib.suppress(FileNotFoundError):
+            found.append(_flaw(path, listed, owners, operator))
+    return [each for each in found if each]
 
 
 def _key_files(target: Target) -> Iterator[Path]:
@@ -163,22 +185,21 @@ def _key_files(target: Target) -> Iterator[Path]:
                 yield path.with_name(name)
 
 
-def _flaw(path: Path, listed: Listed, target: Target) -> tuple[str, str] | None:
-    """What is wrong with a path, and the command that mends it."""
+def _flaw(path: Path, listed: Listed, owners: Mapping[str, int], operator: int) -> Flaw | None:
+    """What is wrong with a path."""
     status, quoted = path.lstat(), shlex.quote(str(path))
     if stat.S_ISLNK(status.st_mode):
-        return f"{path} is a link", f"ls -l {quoted}"
+        return Flaw(f"{path} is a link", f"ls -l {quoted}")
     # Directories that services of their own uid pass through are closed where there are none.
-    wanted = 0o700 if listed.mode == PASSAGE and not target.owners else listed.mode
+    wanted = 0o700 if listed.mode == PASSAGE and not owners else listed.mode
     if stat.S_IMODE(status.st_mode) & 0o077 & ~wanted:
-        return f"{path} has mode {stat.S_IMODE(status.st_mode):04o}", f"chmod {wanted:o} {quoted}"
-    operator = target.home.lstat().st_uid
-    allowed = {operator} | (set(target.owners.values()) if listed.program == "*" else set())
-    if listed.program in target.owners:
-        allowed.add(target.owners[listed.program])
+        return Flaw(f"{path} has mode {stat.S_IMODE(status.st_mode):04o}", f"chmod {wanted:o} {quoted}")
+    allowed = {operator} | (set(owners.values()) if listed.program == "*" else set())
+    if listed.program in owners:
+        allowed.add(owners[listed.program])
     if status.st_uid not in allowed:
-        owner = target.owners.get(listed.program, operator)
-        return f"{path} belongs to uid {status.st_uid}", f"sudo chown {owner} {quoted}"
+        owner = owners.get(listed.program, operator)
+        return Flaw(f"{path} belongs to uid {status.st_uid}", f"{SUDO}chown {owner} {quoted}")
     return None
 
 

@@ -29,6 +29,8 @@ class Failed:
     evidence: str
     fix: str = ""
     """What to type; empty: the rule's own fix."""
+    severity: Severity | None = None
+    """How bad this one is; None: as bad as the rule says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +74,20 @@ class Rule:
                 return self._finding(State.PASS, evidence)
             case Skipped(reason):
                 return self._finding(State.SKIP, reason)
-            case Failed(evidence, fix):
-                return self._finding(State.FAIL, evidence, self.why, fix or self.fix)
+            case Failed(evidence, fix, severity):
+                return self._finding(State.FAIL, evidence, self.why, fix or self.fix, severity)
 
     def unknown(self, reason: str) -> Finding:
         """It could not be told."""
         return self._finding(State.ERROR, reason, self.why, self.fix)
 
-    def _finding(self, state: State, evidence: str, why: str = "", fix: str = "") -> Finding:
+    def _finding(
+        self, state: State, evidence: str, why: str = "", fix: str = "", severity: Severity | None = None
+    ) -> Finding:
         return Finding(
-            id=self.id, title=self.title, severity=self.severity, state=state, evidence=evidence, why=why, fix=fix
-        )
+            id=self.id, title=self.title, severity=severity or self.severity, state=state, evidence=evidence, why=why,
+            fix=fix,
+        )  # fmt: skip
 
 
 def rule(  # noqa: PLR0913  a rule's identity is its arguments, by name

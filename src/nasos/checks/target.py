@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from nasos.cloudflare.permissions import Excess, Held
+from nasos.cloudflare.zone.plan import ZonePlan
 from nasos.rotation.inventory import Row
 from nasos.settings import (
     BotSettings,
@@ -79,6 +81,20 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Front:
+    """Questions to Cloudflare; each raises what keeps it from being answered."""
+
+    tokens: Callable[[], Sequence[Held]]
+    """What each token that there is can do of its task."""
+    excess: Callable[[], Sequence[Excess]]
+    """What each may beside it."""
+    records: Callable[[], Sequence[str] | None]
+    """What leads past Cloudflare; None where it is not in front, or no token may look."""
+    zone: Callable[[], ZonePlan | None]
+    """What the zone's settings and rules would have to become; None where they are not ours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """One stack, as far as it exists."""
 
@@ -125,6 +141,8 @@ class Target:
     """Takes the inventory of secrets; None where there is no stack."""
     origin: Origin | None = None
     """None where Cloudflare is not in front."""
+    front: Front | None = None
+    """None where no zone of Cloudflare's is named."""
     companion: Callable[[], str] | None = None
     """Says what it does, or raises `ProgramFailed`; None where there is none."""
     other_disks: tuple[Path, ...] = ()

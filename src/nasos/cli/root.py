@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 import click
@@ -101,5 +102,13 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except (BrokenPipeError, SystemExit):
         # Here click exits by itself for a broken pipe only, with 1, which would read as "findings".
+        return EXIT_FAILED
+    except OSError as error:
+        from nasos.files import DISK, hint_for
+
+        if error.errno not in DISK:
+            raise  # a mistake of ours
+        place = Path(str(error.filename or "state"))
+        report(Error(f"the disk fails under {place}: {(error.strerror or '').lower()}", hint_for(place, error)))
         return EXIT_FAILED
     return outcome if isinstance(outcome, int) else 0

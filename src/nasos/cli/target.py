@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from nasos.checks import Housekeeping, Origin, Ports, Process, Target, Watcher
+from nasos.cli.cloudflare.looks import front_of
 from nasos.cli.context import service_connection
 from nasos.cli.rotate.inventory import taken
 from nasos.cloudflare.standing import proven
@@ -22,7 +23,7 @@ from nasos.stack.housekeeping import state
 from nasos.stack.housekeeping.duties import audit_files
 from nasos.stack.origin.memory import Stage, recall
 from nasos.stack.recorded import recorded_pid
-from nasos.stack.users import SERVICES, Users
+from nasos.stack.users import Users
 from nasos.stack.watcher import state as watching
 from nasos.stack.watcher.report import silent_seconds
 
@@ -56,7 +57,7 @@ def target(settings: Settings) -> Target:
         rotation=settings.rotation,
         cloudflare=settings.cloudflare,
         processes=tuple(_processes(home)) if record else (),
-        owners=_owners(home),
+        owners=home.users.owners(),
         writes=_writes(home, settings) if record else (),
         ballast_bytes=settings.housekeeping.ballast_mb << 20,
         housekeeping=_housekeeping(home),
@@ -64,7 +65,8 @@ def target(settings: Settings) -> Target:
         binaries=flaws if record else None,
         inventory=cache(partial(taken, settings)) if record else None,
         origin=_origin(home) if settings.tls.mode == "cloudflare" else None,
-        companion=partial(proven, home.run("companion")) if settings.cloudflare.table.containers else None,
+        front=front_of(settings),
+        companion=partial(proven, home.run("companion"), strict=True) if settings.cloudflare.table.containers else None,
         other_disks=other_disks(settings.home) if record else (),
     )
 
@@ -122,17 +124,16 @@ def other_disks(home: Path, mounts: Path = MOUNTS) -> tuple[Path, ...]:
         path = Path(place.encode("latin-1", "backslashreplace").decode("unicode_escape"))
         lasting = kind in LASTING and source.startswith("/dev/") and not source.startswith("/dev/loop")
         boots = path.is_relative_to("/boot") or path.is_relative_to("/efi")
-        if lasting and not boots and "rw" in options.split(",") and path.is_dir() and path.stat().st_dev != own:
+        if lasting and not boots and "rw" in options.split(",") and _is_directory_elsewhere(path, own):
             found.append(path)
     return tuple(found)
 
 
-def _owners(home: Home) -> dict[str, int]:
-    """Program -> uid, for the services' users that exist; empty when the operator runs everything."""
+def _is_directory_elsewhere(path: Path, device: int) -> bool:
     try:
-        return {name: uid for name in SERVICES if (uid := home.users.uid(name)) is not None}
-    except KeyError:
-        return {}  # no stack was ever started by root here
+        return path.is_dir() and path.stat().st_dev != device
+    except OSError:
+        return False  # behind a directory of somebody else's: no place for this user's logs
 
 
 def _processes(home: Home) -> Iterator[Process]:

@@ -46,11 +46,12 @@ def setup(mode: str | None, force: bool) -> None:  # noqa: FBT001  click passes 
 
         behind(settings, home, force=force, switch=True)
     else:
-        from nasos.stack.certificates import show_the_right_one
+        from nasos.cli.cloudflare.origin import left
 
-        show_the_right_one(home, settings)
+        left(settings, home)
     say(str(home.tls / "ca.pem"))
-    note(_TRUST)
+    if settings.tls.mode != "cloudflare":  # visitors see Cloudflare's own certificate
+        note(_TRUST)
 
 
 @tls.command()

@@ -63,6 +63,12 @@ class Plan(msgspec.Struct, frozen=True):
     """``free``, ``pro``, ``business`` or ``enterprise``."""
 
 
+class Account(msgspec.Struct, frozen=True):
+    """Whose a zone is."""
+
+    id: str = ""
+
+
 class Zone(msgspec.Struct, frozen=True):
     """A domain."""
 
@@ -71,6 +77,7 @@ class Zone(msgspec.Struct, frozen=True):
     status: str | None = None
     """``active``; ``pending`` and ``moved`` zones are not Cloudflare's to answer for."""
     plan: Plan = Plan()
+    account: Account = Account()
     permissions: tuple[str, ...] | None = None
     """Of this token in this zone, like ``#dns_records:edit``; not every token is told."""
 

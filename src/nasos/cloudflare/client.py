@@ -89,6 +89,24 @@ class Client:
         """What stands at ``path``."""
         return _decoded(self._asked("GET", path, query).result, kind)
 
+    def permitted(self, path: str, **query: str | int) -> bool:
+        """Whether the token may read what stands at ``path``, which need not be there.
+
+        Raises:
+            CloudflareUnreachable: There is no answer.
+            CloudflareRefused: What it says tells neither.
+        """
+        heard = self._heard("GET", path, query)
+        envelope = _enveloped(heard)
+        if envelope is None:
+            raise _foreign(f"status {heard.status}")
+        codes = refusal.codes_of(envelope.errors or ())
+        if heard.status in {401, 403} or refusal.TOKEN_CODES & set(codes):
+            return False
+        if (envelope.success and heard.status < 300) or refusal.NO_RULESET in codes:
+            return True
+        raise refusal.refused(heard.status, codes, self._redactor.redact(refusal.words_of(envelope.errors or ())))
+
     def change(self, method: str, path: str, kind: type[T], body: object = None, *, need: str = "") -> T:
         """Change something; ``need`` is the permission that it takes, where its path does not tell.
 
@@ -133,16 +151,19 @@ class Client:
     def _asked(
         self, method: str, path: str, query: Mapping[str, str | int], body: object = None, need: str = ""
     ) -> Envelope:
+        return self._envelope(method, path, self._heard(method, path, query, body), need)
+
+    def _heard(self, method: str, path: str, query: Mapping[str, str | int], body: object = None) -> Heard:
         deadline = self._manner.clock() + self._manner.patience
         left, reads = list(BACKOFF), method == "GET"
         while True:
             self._await_turn(deadline)
             try:
                 heard = self._sent(method, path, query, body)
-                if heard.status == 429:
-                    self._governor.hold(self._manner.clock(), heard.patience())
-                    continue
-                return self._envelope(method, path, heard, need)
+                if heard.status != 429:
+                    return heard
+                self._governor.hold(self._manner.clock(), heard.patience())
+                continue
             except NoAnswer as none:
                 if none.sent and not reads:
                     raise _lost(method, none.why) from None
@@ -171,12 +192,11 @@ class Client:
         return heard
 
     def _envelope(self, method: str, path: str, heard: Heard, need: str) -> Envelope:
-        try:
-            envelope = msgspec.json.decode(heard.content, type=Envelope)
-        except (msgspec.MsgspecError, RecursionError):
+        envelope = _enveloped(heard)
+        if envelope is None:
             if method == "GET" or heard.status >= 300:
-                raise _foreign(f"status {heard.status}") from None
-            raise _lost(method, "its answer cannot be understood") from None
+                raise _foreign(f"status {heard.status}")
+            raise _lost(method, "its answer cannot be understood")
         if envelope.success and heard.status < 300:
             return envelope
         raise self._refusal(path, heard.status, envelope, need or refusal.needed(method, path))
@@ -195,6 +215,13 @@ class Client:
             active = False
         wrong = refusal.permission_missing if active else refusal.token_refused
         return wrong(codes or (status,), words, need)
+
+
+def _enveloped(heard: Heard) -> Envelope | None:
+    try:
+        return msgspec.json.decode(heard.content, type=Envelope)
+    except (msgspec.MsgspecError, RecursionError):
+        return None
 
 
 def _decoded(raw: msgspec.Raw, kind: type[T]) -> T:

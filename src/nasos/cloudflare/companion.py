@@ -75,6 +75,8 @@ class Companion:
     tell: Tell
     pace: Pace = Pace()
     clock: Callable[[], float] = standing.running
+    confined: int | None = None
+    """Landlock's ABI, 0: the kernel has none; None: nobody promised it, as in a container."""
     begun: datetime = field(default_factory=partial(datetime.now, UTC))
     _site: Site | None = None
     _wish: Desired | None = None
@@ -171,6 +173,9 @@ class Companion:
             return old
         try:
             self._site = self.connect(stop)
+        except TOKEN_TROUBLE:  # also a zone that was moved away: nothing more is written to it
+            self._leave()
+            raise
         except Error:
             if old is None:
                 raise
@@ -232,6 +237,7 @@ class Companion:
                 trouble=tuple(sorted(self._trouble)),
                 error=error.message if error else "",
                 hint=error.hint if error else None,
+                confined=self.confined,
                 calls=self._calls + (site.client.calls if site else 0),
             ),
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -25,8 +26,10 @@ _Stamp = tuple[int, int, int]
 class ComposeFile:
     """One compose file."""
 
-    def __init__(self, path: Path, pause: float = PAUSE) -> None:
+    def __init__(self, path: Path, pause: float = PAUSE, opened: Callable[[], int] | None = None) -> None:
+        """``opened`` gives a descriptor of it, where this process may not open it itself."""
         self._path, self._pause = path, pause
+        self._opened = opened or (lambda: os.open(path, os.O_RDONLY | os.O_CLOEXEC))
         self._seen: _Stamp | None = None
 
     @property
@@ -38,7 +41,7 @@ class ComposeFile:
         """All its services."""
         self._seen = self._stamp()
         try:
-            with self._path.open("rb") as file:
+            with os.fdopen(self._opened(), "rb") as file:
                 content = file.read(LARGEST + 1)
             found = containers(content.decode("utf-8-sig"))
         except OSError as error:

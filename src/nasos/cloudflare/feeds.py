@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from nasos.cloudflare.compose_file import ComposeFile
@@ -12,8 +13,10 @@ from nasos.errors import SettingsError
 EXAMPLE = 'containers = "unix:///var/run/docker.sock" under [cloudflare] in nasos.toml, or a compose file'
 
 
-def feed_of(where: str | None, project: Path | None) -> Feed:
+def feed_of(where: str | None, project: Path | None, opened: Callable[[], int] | None = None) -> Feed:
     """The Engine at a unix socket, or a compose file; a relative path counts from the project.
+
+    ``opened`` gives a descriptor of that file to who may not open it himself.
 
     Raises:
         SettingsError: Nobody said, or it is neither.
@@ -29,4 +32,4 @@ def feed_of(where: str | None, project: Path | None) -> Feed:
         raise SettingsError(
             f"{where} is no unix socket: an Engine that listens on a network is everybody's there", EXAMPLE
         )
-    return ComposeFile((project or Path.cwd()) / Path(where).expanduser())
+    return ComposeFile((project or Path.cwd()) / Path(where).expanduser(), opened=opened)

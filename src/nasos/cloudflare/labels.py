@@ -123,7 +123,8 @@ def _ours(labels: Mapping[str, str]) -> dict[str, str]:
         if key not in KEYS:
             close = difflib.get_close_matches(key, KEYS, n=1)
             hint = f"did you mean {PREFIX}{close[0]}?" if close else f"known: {', '.join(KEYS)}"
-            raise UsageError(f"unknown label {PREFIX}{key[:60]}", hint)
+            shown = ascii(key[:60])[1:-1]  # whoever names a label may not move a terminal's cursor
+            raise UsageError(f"unknown label {PREFIX}{shown}", hint)
     return found
 
 

@@ -20,6 +20,8 @@ TOKEN_CODES: Final = frozenset({1000, 6003, 6103, 6111, 9103, 9106, 9109, 10000,
 MALFORMED: Final = frozenset({6003, 6103, 6111})
 EXISTS: Final = frozenset({81053, 81054, 81057, 81058})
 GONE: Final = frozenset({81044})
+NO_RULESET: Final = 10003
+"""Nobody has made a rule in this phase yet."""
 FULL: Final = frozenset({81045})
 STALE: Final = EXISTS | GONE
 """What we had read of the zone is no longer so."""

@@ -56,6 +56,18 @@ def zones_of(client: Client, settings: CloudflareSettings) -> tuple[Zone, ...]:
     Raises:
         SettingsError: None is named.
     """
+    found = named(client, settings)
+    for zone in found:
+        require_active(zone)
+    return found
+
+
+def named(client: Client, settings: CloudflareSettings) -> tuple[Zone, ...]:
+    """The same, whatever has become of them.
+
+    Raises:
+        SettingsError: None is named.
+    """
     known = settings.zone_id
     found = [zone_by_id(client, known)] if known else []
     for name in settings.table.zones:
@@ -63,8 +75,6 @@ def zones_of(client: Client, settings: CloudflareSettings) -> tuple[Zone, ...]:
         found += [zone] if zone.id not in {each.id for each in found} else []
     if not found:
         raise SettingsError("no Cloudflare zone is named", "set CLOUDFLARE_ZONE_ID in .env")
-    for zone in found:
-        require_active(zone)
     return tuple(found)
 
 

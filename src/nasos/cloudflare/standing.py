@@ -20,6 +20,7 @@ from nasos.files import atomic_write
 NAME: Final = "state.json"
 STALE_SECONDS: Final = 300.0
 """Five rounds; one that waits for Cloudflare waits less."""
+LOOSE: Final = "it is not confined: this kernel has no Landlock"
 _LARGEST: Final = 1 << 20
 
 
@@ -47,6 +48,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     """Why the last round could not be finished."""
     hint: str | None = None
+    confined: int | None = None
+    """Landlock's ABI, 0: the kernel has none; None: it was not to be confined."""
     calls: int = 0
     """Requests to Cloudflare since the program started."""
 
@@ -60,11 +63,11 @@ def write(directory: Path, standing: Standing) -> None:
     atomic_write(directory / NAME, msgspec.json.encode(standing))
 
 
-def proven(directory: Path) -> str:
-    """Evidence that the companion does its work.
+def proven(directory: Path, *, strict: bool = False) -> str:
+    """Evidence that the companion does its work; ``strict``: and that it is confined, where it was to be.
 
     Raises:
-        ProgramFailed: It does not.
+        ProgramFailed: It does not, or is not.
         OSError: Its state cannot be read.
     """
     try:
@@ -79,4 +82,7 @@ def proven(directory: Path) -> str:
         raise ProgramFailed(known.error, known.hint)
     waiting = f", {known.waiting} to be removed" if known.waiting else ""
     trouble = f"; {'; '.join(known.trouble[:3])}" if known.trouble else ""
-    return f"{known.wanted} records wanted in {', '.join(known.zones)}{waiting}{trouble}"
+    loose = f"; {LOOSE}" if known.confined == 0 else ""
+    if loose and strict:
+        raise ProgramFailed(LOOSE, "a kernel from 5.13 on, with landlock in lsm=")
+    return f"{known.wanted} records wanted in {', '.join(known.zones)}{waiting}{trouble}{loose}"

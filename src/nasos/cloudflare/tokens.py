@@ -12,6 +12,8 @@ RECORDS: Final = "cloudflare/companion"
 """For DNS records."""
 ZONE: Final = "cloudflare/zone"
 """For the zone's settings and rules, and for certificates."""
+ACME: Final = "cloudflare/acme"
+"""For challenges in DNS: read by the program of the user's that has it from here, and by the check."""
 FIELD: Final = "token"
 
 

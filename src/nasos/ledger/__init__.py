@@ -11,7 +11,8 @@
 from __future__ import annotations
 
 from nasos.ledger.append import Ledger
-from nasos.ledger.chain import Damage, Examination, Kind, Remembered
+from nasos.ledger.chain import Examination
+from nasos.ledger.damage import Damage, Kind, Remembered
 from nasos.ledger.event import ACCEPTED, DAMAGED, GENESIS, START, Event, Head, Outcome
 from nasos.ledger.read import named, read, verify
 

@@ -82,8 +82,9 @@ class Ledger:
         return True
 
     def _write(self, fd: int, said: _Said, end: _End) -> Event:
-        head, torn = end.head, end.torn
-        known = memory.recall(self.path)
+        head, torn, known = end.head, end.torn, None
+        with contextlib.suppress(OSError):  # a memory that the disk does not give back costs no event
+            known = memory.recall(self.path)
         if known is not None and (known.seq > head.seq or (known.seq == head.seq and known.hash != head.hash)):
             evidence = {"remembered": f"{known.seq} {known.hash}", "found": f"{head.seq} {head.hash}"}
             doubt = _Said(said.time, said.actor, DAMAGED, str(self.path), Outcome.FAILED, evidence)

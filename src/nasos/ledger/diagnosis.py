@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from nasos.ledger.chain import Damage, Kind, Line, Remembered
+from nasos.ledger.damage import Damage, Kind, Line, Remembered
 from nasos.ledger.event import GENESIS, Event, decode, digest
 
 

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import IO, Final
 
 from nasos.errors import FileRefused, LedgerError, PlatformUnsupported
-from nasos.files import fsync_directory, open_regular
-from nasos.ledger.chain import Line
+from nasos.files import fsync_directory, hint_for, open_regular
+from nasos.ledger.damage import Line
 
 LIMIT: Final = 8 << 20
 """Bytes of the growing file: some 25,000 events, 1.2 MB when compressed."""
@@ -139,8 +139,14 @@ def snapshot(path: Path) -> Iterator[Snapshot]:
         try:
             taken = _take(path, held)
         except OSError as error:
-            raise LedgerError(f"cannot read the ledger {path}: {(error.strerror or '').lower()}") from None
+            raise unreadable(path, error) from None
         yield taken
+
+
+def unreadable(path: Path, error: OSError) -> LedgerError:
+    """The disk, or a mode, keeps it from us: no judgement of the ledger."""
+    hint = hint_for(path, error) if error.errno == errno.EIO else f"ls -l {path.parent}"
+    return LedgerError(f"cannot read the ledger {path}: {(error.strerror or '').lower()}", hint)
 
 
 def _take(path: Path, held: contextlib.ExitStack) -> Snapshot:

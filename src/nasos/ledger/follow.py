@@ -14,7 +14,7 @@ from pathlib import Path
 
 from nasos.errors import FileRefused
 from nasos.files import open_regular
-from nasos.ledger.chain import Line
+from nasos.ledger.damage import Line
 from nasos.ledger.event import START, Event, Head, decode, head_of
 from nasos.ledger.files import parts, snapshot
 

@@ -8,6 +8,7 @@ may write this too: against him the end is also kept in Vault (`Remembered`).
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 from typing import Final
@@ -36,9 +37,17 @@ def remember(path: Path, head: Head) -> None:
 
 
 def recall(path: Path) -> Head | None:
-    """The remembered end; None when there is none that can be read."""
+    """The remembered end; None when there is none, or something else stands in its place.
+
+    Raises:
+        OSError: The disk fails (EIO): there may be one, and it may be another than the ledger's.
+    """
     try:
         with os.fdopen(open_regular(beside(path)), "rb") as file:
             return msgspec.json.decode(file.read(_WIDTH), type=Head)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+    except OSError as error:
+        if error.errno == errno.EIO:
+            raise
+        return None
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return None

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from nasos.errors import FileRefused, LedgerError
 from nasos.ledger import memory
-from nasos.ledger.chain import Damage, Examination, Kind, Remembered, examine
+from nasos.ledger.chain import Examination, examine
+from nasos.ledger.damage import Damage, Kind, Remembered
 from nasos.ledger.event import START, Event, decode
-from nasos.ledger.files import snapshot
+from nasos.ledger.files import snapshot, unreadable
 
 
 def verify(path: Path, remembered: Sequence[Remembered] = ()) -> Examination:
@@ -21,7 +22,10 @@ def verify(path: Path, remembered: Sequence[Remembered] = ()) -> Examination:
         PlatformUnsupported: A part is compressed, and this Python cannot unpack it.
     """
     # Recalled first: an event that is appended meanwhile is then not missed.
-    own = memory.recall(path)
+    try:
+        own = memory.recall(path)
+    except OSError as error:
+        raise unreadable(path, error) from None
     known = [*remembered, *([Remembered(memory.beside(path).name, own)] if own else [])]
     with snapshot(path) as taken:
         try:
@@ -29,7 +33,7 @@ def verify(path: Path, remembered: Sequence[Remembered] = ()) -> Examination:
         except FileRefused as damaged:
             return Examination(0, START, (Damage(Kind.UNREADABLE, str(path), 0, damaged.message),), ())
         except OSError as error:
-            raise _unreadable(path, error) from None
+            raise unreadable(path, error) from None
 
 
 def read(path: Path, remembered: Sequence[Remembered] = ()) -> list[Event]:
@@ -45,7 +49,7 @@ def read(path: Path, remembered: Sequence[Remembered] = ()) -> list[Event]:
         try:
             return [event for line in taken.lines() if (event := decode(line.raw)) is not None]
         except OSError as error:
-            raise _unreadable(path, error) from None
+            raise unreadable(path, error) from None
 
 
 def named(path: Path, prefix: str, *, recent: bool = False) -> list[Event]:
@@ -63,9 +67,5 @@ def named(path: Path, prefix: str, *, recent: bool = False) -> list[Event]:
         except FileRefused as damaged:
             raise LedgerError(damaged.message, "nasos ledger verify") from None
         except OSError as error:
-            raise _unreadable(path, error) from None
+            raise unreadable(path, error) from None
     return [event for event in events if event is not None and event.event.startswith(prefix)]
-
-
-def _unreadable(path: Path, error: OSError) -> LedgerError:
-    return LedgerError(f"cannot read the ledger {path}: {(error.strerror or '').lower()}", f"ls -l {path.parent}")

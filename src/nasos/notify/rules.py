@@ -16,6 +16,7 @@ from nasos.secret import Redactor
 _URGENT: Final = {
     "bot.sandbox": "the bot runs unconfined",
     "bot.claim": "two bots may want the same database",
+    "host.disk": "a disk is full or read-only; Vault may refuse every call until it has room",
     "ledger.damaged": "the ledger was cut, or is another one",
     "program.failed": "a program does not start any more",
     "tls.expiring": "a certificate nears its end and could not be renewed",

@@ -84,6 +84,11 @@ def _unquoted(value: str, name: str, where: str) -> str:
 
 def _known(name: str, where: str) -> None:
     """Refuse a misspelt name of ours; other programs' names in the same .env are theirs."""
+    if name == "CLOUDFLARE_API_KEY":
+        raise SettingsError(
+            f"{where}: {name} is the global API key, which may do everything; it is not taken",
+            "make an API token at https://dash.cloudflare.com/profile/api-tokens, and set CLOUDFLARE_API_TOKEN",
+        )
     if name in ENVIRONMENT_KEYS or not name.startswith(_OURS):
         return
     import difflib  # for the unhappy only: every start of a bot passes here

@@ -101,6 +101,8 @@ class TlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         """What ACME cannot do without."""
         if self.mode == "acme" and not self.acme.program:
             raise ValueError('mode = "acme" needs program under [tls.acme]')
+        if self.mode != "dev" and not self.hosts:
+            raise ValueError(f'mode = "{self.mode}" needs hosts under [tls]')
         for host in () if self.mode == "dev" else self.hosts:
             if host == "localhost" or ":" in host or host.rpartition(".")[2].isdecimal():
                 raise ValueError(f'mode = "{self.mode}" is for DNS names, and hosts has {host}')

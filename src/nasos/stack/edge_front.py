@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import os
 import signal
 import socket
 import ssl
@@ -15,11 +18,12 @@ from nasos.errors import TlsError
 from nasos.settings import Settings
 from nasos.stack.binaries import find
 from nasos.stack.edge import write_configuration
-from nasos.stack.home import Home
+from nasos.stack.home import Home, Record
 from nasos.stack.supervisor import Supervisor
 from nasos.tls import nginx
 from nasos.tls.chain import Chain
-from nasos.tls.trust import public_roots
+from nasos.tls.pulls import Pulling
+from nasos.tls.trust import edge_trust, public_roots
 
 PROOF_SECONDS: Final = 15.0
 """A reload is a matter of milliseconds; under load its old workers may take connections for some more."""
@@ -58,8 +62,7 @@ class EdgeFront:
         record = self.home.record()
         if record is None:
             raise TlsError("there is no stack here", "./nasos up")
-        listen = self.settings.stack.listen
-        address = (_ANYWHERE.get(listen, listen), record.ports.https)
+        address = self._address(record)
         strict = ssl.create_default_context(cafile=str(public_roots(self.settings.tls)))
         strict.verify_flags |= ssl.VERIFY_X509_STRICT
         wanted, deadline = chain.leaf.public_bytes(Encoding.DER), time.monotonic() + PROOF_SECONDS
@@ -69,6 +72,32 @@ class EdgeFront:
                 if time.monotonic() > deadline:
                     raise TlsError(f"nginx does not show it under {host}: {flaw}", "./nasos logs nginx")
                 time.sleep(0.05)
+
+    def knock(self, host: str, pair: Pulling, path: str) -> None:
+        """Ask for a path with a client certificate; what the answer is, and whether there is one, its log tells."""
+        record = self.home.record()
+        if record is None:
+            return
+        context = ssl.create_default_context(cafile=str(edge_trust(self.home.tls, self.settings.tls)))
+        fd = os.memfd_create("client certificate")  # the library wants a file, and no disk may have the key
+        try:
+            os.write(fd, pair.certificate + pair.key.reveal().encode())
+            context.load_cert_chain(f"/proc/self/fd/{fd}")
+        finally:
+            os.close(fd)
+        with (
+            contextlib.suppress(OSError, http.client.HTTPException),
+            socket.create_connection(self._address(record), HANDSHAKE_SECONDS) as plain,
+            context.wrap_socket(plain, server_hostname=host) as secured,
+        ):
+            connection = http.client.HTTPConnection(host)
+            connection.sock = secured
+            connection.request("GET", path)
+            connection.getresponse().read(1 << 16)
+
+    def _address(self, record: Record) -> tuple[str, int]:
+        listen = self.settings.stack.listen
+        return _ANYWHERE.get(listen, listen), record.ports.https
 
 
 def _flaw(address: tuple[str, int], host: str, strict: ssl.SSLContext, wanted: bytes) -> str:

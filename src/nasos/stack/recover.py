@@ -45,7 +45,7 @@ def mend(  # noqa: PLR0913  server, what it should be, files, key shares, and wh
         VaultError: A step failed; run it again.
     """
     now = datetime.now(UTC)
-    with _recorded(ledger, api.address), root_authority(api, shares) as token:
+    with root_authority(api, shares) as token:
         tell("the key shares made a root token, which was ended at once; what acts now ends by itself in 10 minutes")
         if ours and (ended := end_forgotten(api, token)):
             tell(f"ended {ended} root tokens that earlier runs had left")
@@ -67,12 +67,15 @@ def recover(stack: Stack, shares: GivenShares, tell: Tell, ask: Ask) -> Report:
         VaultError: A step failed; run it again.
     """
     wanted, files = desired(stack.settings, stack.home.users), Files.below(stack.home.root)
-    with ExclusiveLock(stack.home.root / "up.lock", "nasos up or down"):
+    ledger = stack.ledger()
+    with ExclusiveLock(stack.home.root / "up.lock", "nasos up or down"), _recorded(ledger, stack.vault_address):
         issue(stack.home, stack.settings, now=datetime.now(UTC))
-        with opened(stack, ask, tell), stopped(stack, shares, tell):
-            config = replace(vault_config(stack, keys(stack)), root_from_shares=True)
-            with aside(place(stack), config) as api:
-                return mend(api, wanted, files, shares, ours=True, ledger=stack.ledger(), tell=tell)
+        with opened(stack, ask, tell):
+            shares.first(1)  # who has none stops nothing
+            with stopped(stack, shares, tell):
+                config = replace(vault_config(stack, keys(stack)), root_from_shares=True)
+                with aside(place(stack), config) as api:
+                    return mend(api, wanted, files, shares, ours=True, ledger=ledger, tell=tell)
 
 
 @contextmanager

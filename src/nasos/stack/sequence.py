@@ -28,6 +28,7 @@ from nasos.stack.configuration import (
 )
 from nasos.stack.edge import write_configuration
 from nasos.stack.embedded import Stack
+from nasos.stack.exposed import require_private
 from nasos.stack.home import Home
 from nasos.stack.log import Log
 from nasos.stack.ports import require_free
@@ -68,6 +69,7 @@ def up(settings: Settings, port: int | None, say: Say, ask: Ask) -> Stack:
         if made:
             say(f"created the services' users: {', '.join(made)}", 0.0)
         home.prepare(settings.bot.name)
+        require_private(home)
         stack = _settled(settings, home, port)
         make_ready(stack, ask, lambda text: say(text, 0.0))
         with step(say, "state directory, certificates and configuration"):

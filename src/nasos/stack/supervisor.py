@@ -184,8 +184,9 @@ class Supervisor:
             self._call("stopProcess", name, True)
 
     def signal(self, name: str, number: int) -> None:
-        """Send a running program a signal."""
-        if self.states()[name].pid is not None:
+        """Send a running program a signal; one that is not known does not run."""
+        state = self.states().get(name)
+        if state is not None and state.pid is not None:
             self._call("signalProcess", name, str(int(number)))
 
     def shutdown(self) -> None:

@@ -53,6 +53,13 @@ class Users:
         user = pwd.getpwnam(name) if name else None
         return Owner(user.pw_uid, user.pw_gid) if user else None
 
+    def owners(self) -> dict[str, int]:
+        """Service -> uid; empty where the operator runs everything, or no stack was ever started by root."""
+        try:
+            return {name: uid for name in SERVICES if (uid := self.uid(name)) is not None}
+        except KeyError:
+            return {}
+
     def key_directory(self) -> Path:
         """Parent of the unseal keys' directories."""
         if self.separate:

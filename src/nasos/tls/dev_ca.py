@@ -23,7 +23,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from nasos.errors import FileRefused, TlsError
-from nasos.files import atomic_write, locked_directory, read_private
+from nasos.files import atomic_write, locked_directory, read_private, refused
 from nasos.tls import names, signing
 from nasos.tls.certificate import (
     Key,
@@ -106,11 +106,14 @@ def _write(path: Path, content: bytes) -> None:
     if not path.is_file() or path.is_symlink():
         atomic_write(path, content, 0o644)
         return
-    with path.open("r+b") as file:
-        file.write(content)
-        file.truncate()
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with path.open("r+b") as file:
+            file.write(content)
+            file.truncate()
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise refused(path, error) from None
 
 
 def read_ca(path: Path) -> x509.Certificate | None:

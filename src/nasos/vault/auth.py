@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
@@ -209,14 +210,27 @@ def _role(credential: AppRole) -> tuple[str, Secret]:
         return credential.role_id, credential.secret_id
     if credential.secret_id_file is None:
         raise SettingsError("the AppRole has no SecretID", "set VAULT_SECRET_ID_FILE")
-    text = read_private(credential.secret_id_file).decode(errors="replace").strip()
+    return _told(read_private(credential.secret_id_file), credential.secret_id_file, credential.role_id)
+
+
+def role_of(content: bytes, file: Path) -> AppRole:
+    """The credential that a file of `RoleFile`'s shape held, for who cannot open the file himself.
+
+    Raises:
+        SettingsError: It is none.
+    """
+    return AppRole(*_told(content, file, ""))
+
+
+def _told(content: bytes, file: Path, role_id: str) -> tuple[str, Secret]:
+    text = content.decode(errors="replace").strip()
     if not text.startswith("{"):
-        return credential.role_id, Secret(text)
+        return role_id, Secret(text)
     try:
         role = msgspec.json.decode(text, type=RoleFile)
     except msgspec.MsgspecError:
         raise SettingsError(
-            f"{credential.secret_id_file} is neither a SecretID nor role_id and secret_id in JSON",
+            f"{file} is neither a SecretID nor role_id and secret_id in JSON",
             "nasos vault bootstrap",
         ) from None
     return role.role_id, Secret(role.secret_id)

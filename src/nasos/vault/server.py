@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from nasos.errors import FileRefused
-from nasos.files import atomic_write, fsync_directory, private_directory, read_private
+from nasos.files import atomic_write, fsync_directory, private_directory, read_private, refused
 
 UNSEAL_KEY_BYTES: Final = 32
 """AES-256, as ``seal "static"`` asks for."""
@@ -121,7 +121,7 @@ def make_unseal_key(path: Path, owner: int | None = None) -> bool:
         _require_key(path, owner)
         return False
     except OSError as error:
-        raise FileRefused(f"cannot write {path}: {(error.strerror or '').lower()}") from None
+        raise refused(path, error) from None
     finally:
         new.unlink(missing_ok=True)
         fsync_directory(path.parent)

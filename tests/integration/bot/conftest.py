@@ -88,6 +88,15 @@ def strange_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _python(tmp_path_factory, unconfined=True, before=before)
 
 
+@pytest.fixture(scope="session")
+def other_uvicorn_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A uvicorn that takes no TLS context of ours: its configuration knows other parameters."""
+    before = (
+        "import uvicorn\nuvicorn.Config = type('Config', (), {'__init__': lambda self, app, ssl_keyfile=None: None})"
+    )
+    return _python(tmp_path_factory, unconfined=False, before=before)
+
+
 def _python(tmp_path_factory: pytest.TempPathFactory, *, unconfined: bool, before: str = "") -> Path:
     path = tmp_path_factory.mktemp("python") / "python"
     source = str(PROJECT / "src")

@@ -18,6 +18,7 @@ from nasos.vault.server import make_unseal_key
 from nasos.vault.system import Shares
 
 ROOT = Path(__file__).resolve().parents[3]
+ROOT_FROM_SHARES = "\n  disable_unauthed_generate_root_endpoints = false\n"
 NewServer = Callable[..., Server]
 
 
@@ -143,3 +144,28 @@ def test_an_unseal_key_is_made_once(tmp_path: Path) -> None:
     assert not make_unseal_key(path)
     assert path.read_bytes() == first
     assert [entry.name for entry in path.parent.iterdir()] == ["unseal.key"]
+
+
+def test_recovery_at_ones_own_server_is_recorded_however_it_ended(new_server: NewServer) -> None:
+    """Refused where its listener makes no root tokens; where it does, a credential that was lost is there again."""
+    server = new_server()
+    server.bootstrap()
+    [key] = msgspec.json.decode(server.files.recovery.read_bytes())["keys"]
+    operator = server.files.credentials / "operator.json"
+    operator.unlink()
+    refused = nasos(server, "vault", "recover", stdin=f"{key}\n")
+    assert (refused.returncode, operator.exists()) == (3, False), refused.stderr
+    assert "disable_unauthed_generate_root_endpoints" in refused.stderr
+
+    config = server.home / "vault" / "config.hcl"
+    opened = config.read_text().replace('listener "tcp" {', f'listener "tcp" {{{ROOT_FROM_SHARES}', 1)
+    assert opened != config.read_text()
+    config.write_text(opened)
+    server.stop()
+    server.start()
+    system.wait_active(server.api, 30)
+    done = nasos(server, "vault", "recover", stdin=f"{key}\n")
+    assert (done.returncode, operator.exists()) == (0, True), done.stderr
+    told = [event.outcome for event in read(server.home / "ledger" / "events.jsonl") if event.event == "vault.recover"]
+    assert told == [Outcome.REFUSED, Outcome.OK]
+    assert key not in refused.stdout + refused.stderr + done.stdout + done.stderr

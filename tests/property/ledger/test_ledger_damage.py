@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from nasos.ledger import START, Event, Examination, Head, Kind, Outcome, Remembered
-from nasos.ledger.chain import Line, examine
+from nasos.ledger.chain import examine
+from nasos.ledger.damage import Line
 from nasos.ledger.event import digest, encode
 
 PATH = Path("events.jsonl")

@@ -14,13 +14,14 @@ import pytest
 from fixtures.breakages import BREAKAGES
 from fixtures.breakages.ground import PASSWORD, TOKEN, chmod, in_project, planted, process
 from fixtures.breakages.host import temporary_file_left
-from fixtures.breakages.services import cloudflare, in_front
+from fixtures.breakages.services import asked, cloudflare, in_front
 from fixtures.house import House
 from nasos.bot.sandbox import shortcomings, supported
 from nasos.checks import Process, Target, exit_code, host, run, select, text
 from nasos.checks.bot import exposed
-from nasos.errors import Error
-from nasos.finding import Finding, State
+from nasos.cloudflare.permissions import KNOWN
+from nasos.errors import CloudflareUnreachable, Error
+from nasos.finding import Finding, Severity, State
 
 
 def judged(target: Target, *groups: str) -> dict[str, Finding]:
@@ -33,12 +34,15 @@ def bad(findings: dict[str, Finding]) -> dict[str, State]:
     return {name: finding.state for name, finding in findings.items() if finding.bad}
 
 
+NAMES = ("settings", "tokens", "least-privilege", "records", "zone", "origin", "renewal", "companion")
+
+
 def test_a_healthy_house_is_clean(house: House) -> None:
     """Nothing fails, nothing is unclear, and what is skipped says why."""
     findings = judged(house.healthy)
     assert bad(findings) == {}
     skipped = {name for name, each in findings.items() if each.state is State.SKIP}
-    cloudflare = {f"cloudflare.{name}" for name in ("settings", "origin", "renewal", "companion")}
+    cloudflare = {f"cloudflare.{name}" for name in NAMES}
     assert skipped == cloudflare | {"bot.sandbox", "host.audit-disks", "host.backup"}
     assert exit_code(list(findings.values())) == 0
 
@@ -136,12 +140,46 @@ def test_a_cloudflare_in_front_passes_when_all_of_it_holds(house: House) -> None
     assert passed["cloudflare.companion"] == "3 records wanted"
 
 
-def test_a_well_formed_cloudflare_pair_is_not_called_verified(house: House) -> None:
-    """The shape is right, and the report says that nothing more is known."""
-    with cloudflare("t" * 40, "a" * 32)(house) as target:
-        finding = judged(target, "cloudflare")["cloudflare.settings"]
-    assert finding.state is State.SKIP
-    assert "not verified" in finding.evidence
+@pytest.mark.parametrize("token", ["t" * 40, None], ids=["env", "vault"])
+def test_a_well_formed_cloudflare_pair_is_not_called_verified(house: House, token: str | None) -> None:
+    """The shape is right, and no more is said of it; the token may be in Vault."""
+    with cloudflare(token, "a" * 32)(house) as target:
+        findings = judged(target, "cloudflare")
+    assert findings["cloudflare.settings"].state is State.PASS
+    assert {each.state for name, each in findings.items() if name != "cloudflare.settings"} == {State.SKIP}
+
+
+def test_what_cloudflare_is_asked_passes_when_all_of_it_holds(house: House) -> None:
+    """The tokens fit, the names go through Cloudflare, the zone is as it is to be."""
+    with asked()(house) as target:
+        findings = judged(target, "cloudflare")
+    for name in ("tokens", "least-privilege", "records", "zone"):
+        assert findings[f"cloudflare.{name}"].state is State.PASS, name
+
+
+def test_an_excess_is_as_bad_as_what_it_could_do(house: House) -> None:
+    """Who may make tokens may do everything."""
+    *_, everything = KNOWN
+    for permission in (KNOWN[1], everything):
+        with asked(excess=(permission,))(house) as target:
+            finding = judged(target, "cloudflare")["cloudflare.least-privilege"]
+        assert (finding.severity, permission.name in finding.evidence) == (permission.harm, True)
+    assert everything.harm is Severity.CRITICAL
+
+
+def test_what_cloudflare_does_not_answer_is_not_green(house: House) -> None:
+    """Each of the four is an error then."""
+
+    def away() -> None:
+        raise CloudflareUnreachable("nobody answers")
+
+    for name in ("tokens", "excess", "records", "zone"):
+        with asked()(house) as target:
+            assert target.front
+            broken = replace(target, front=replace(target.front, **{name: away}))  # type: ignore[arg-type]
+            findings = judged(broken, "cloudflare")
+        rule = f"cloudflare.{'least-privilege' if name == 'excess' else name}"
+        assert bad(findings) == {rule: State.ERROR}
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,8 @@ def test_json_findings_have_the_documented_shape(capsys: pytest.CaptureFixture[s
     assert list(answer["summary"]) == ["pass", "fail", "skip", "error", "waived"]
     findings = msgspec.convert(answer["findings"], list[Finding])
     asked = [each.id for each in findings if not each.id.startswith("vault.")]  # what the second needs comes with it
-    cloudflare = ["cloudflare.settings", "cloudflare.origin", "cloudflare.renewal", "cloudflare.companion"]
+    names = ("settings", "tokens", "least-privilege", "records", "zone", "origin", "renewal", "companion")
+    cloudflare = [f"cloudflare.{name}" for name in names]
     assert asked == [*cloudflare, "rotation.mechanism", "rotation.inventory", "rotation.overdue"]
 
 
@@ -75,7 +76,7 @@ def test_json_findings_have_the_documented_shape(capsys: pytest.CaptureFixture[s
 def test_nothing_told_is_not_clean(capsys: pytest.CaptureFixture[str]) -> None:
     """Only skipped checks: exit 3."""
     assert run(["check", "cloudflare"]) == 3
-    assert capsys.readouterr().out.splitlines()[-1] == "4 skipped"
+    assert capsys.readouterr().out.splitlines()[-1] == "8 skipped"
 
 
 @pytest.mark.usefixtures("home")

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 
@@ -142,6 +144,21 @@ def test_what_click_and_the_terminal_raise_has_a_code_too(
     failing(monkeypatch, error)
     assert run(["status"]) == code
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO], ids=errno.errorcode.get)
+def test_a_disk_that_fails_is_said_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int
+) -> None:
+    """Wherever it was not expected: two lines and 3. A mistake of ours (the twin) is not called the disk's."""
+    failing(monkeypatch, OSError(number, os.strerror(number), "/srv/state/nginx.conf"))
+    assert run(["status"]) == 3
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == f"nasos: error: the disk fails under /srv/state/nginx.conf: {os.strerror(number).lower()}"
+    assert said[1].startswith("nasos: hint: ")
+    failing(monkeypatch, OSError(errno.EBADF, os.strerror(errno.EBADF)))
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        run(["status"])
 
 
 def test_a_command_returns_its_code(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -227,6 +227,30 @@ def test_a_refused_token_is_read_again(town: Town) -> None:
     assert "new" in town.ours
 
 
+def test_a_zone_that_goes_away_is_said_and_followed_again_when_it_is_back(town: Town) -> None:
+    """Removed from the account, or moved to other name servers: nothing is written, and nobody needs a restart."""
+    town.round()
+    simulated, zone = town.simulated, town.zone
+    del simulated.zones[zone.id]
+    town.services("bot", "web", "new")
+    town.round()
+    with pytest.raises(ProgramFailed):
+        town.healthy()
+    simulated.zones[zone.id] = zone
+    town.round(100)
+    assert town.ours == {"bot", "web", "new"}
+    zone.status = "moved"
+    town.services("bot", "web")
+    sent = [line for _ in range(3) for line in town.round(3601) if line.startswith("POST")]
+    assert sent == []
+    with pytest.raises(ProgramFailed, match="moved"):
+        town.healthy()
+    zone.status = "active"
+    town.round(100)
+    town.round(301)
+    assert town.ours == {"bot", "web"}
+
+
 def test_a_vault_that_is_away_changes_nothing_for_a_companion_that_runs(town: Town) -> None:
     """The hourly question for the token may fail; only at its start there is nothing to work with."""
     town.vault_away = True

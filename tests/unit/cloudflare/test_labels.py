@@ -99,6 +99,25 @@ def test_a_name_is_found_in_its_zone(labels: dict[str, str], expected: list[str]
         ({"subdomain": "bot", "ttl": "1h", "proxied": "false"}, "ttl is '1h'"),
         ({"subdomain": "bot", "ttl": "-1", "proxied": "false"}, "ttl is '-1'"),
         ({"subdomain": "bot", "ttl": "86401", "proxied": "false"}, "ttl is '86401'"),
+        ({"subdomain": "bot", "ttl": "0", "proxied": "false"}, "ttl is '0'"),
+        ({"subdomain": "bot", "ttl": "", "proxied": "false"}, "ttl is ''"),
+        ({"subdomain": "bot", "ttl": "٦٠", "proxied": "false"}, "ttl is '٦٠'"),
+        ({"subdomain": "x" * 10_240}, "is no host name"),
+        ({"subdomain": "a." * 5_120 + "b", "proxied": "false"}, "is no host name"),
+        ({"subdomain": "bot", "proxied": "t" * 10_240}, "proxied is 't"),
+        ({"subdomain": "bot", "ttl": "6" * 10_240, "proxied": "false"}, "ttl is '6"),
+        ({"subdomain": "bot", "type": "A" * 10_240}, "type is 'A"),
+        ({"subdomain": "bot", "target": "9" * 10_240}, "is no host name"),
+        ({"subdomain": "bot", "zone": "z" * 10_240}, "is no host name"),
+        ({"subdomain": "bot", "k" * 10_240: "x"}, "unknown label cloudflare.kkk"),
+        ({"subdomain": "bot\x00"}, "is no host name"),
+        ({"subdomain": "bot\x1b[31m"}, "is no host name"),
+        ({"subdomain": "bot\u202e"}, "is no host name"),
+        ({"subdomain": "bot\ud800"}, "is no host name"),
+        ({"subdomain": "bot", "target": "203.0.113.7\r\nX: y"}, "is no host name"),
+        ({"subdomain": "bot", "zone": "example.com\x7f"}, "is no host name"),
+        ({"subdomain": "bot", "proxied": "true\x00"}, "proxied is 'true"),
+        ({"subdomain": "bot", "prox\x07ied": "true"}, "unknown label"),
     ],
 )
 def test_what_cannot_be_followed_is_a_mistake_of_that_container(labels: dict[str, str], message: str) -> None:
@@ -108,6 +127,7 @@ def test_what_cannot_be_followed_is_a_mistake_of_that_container(labels: dict[str
     [mistake] = found.mistakes
     assert message in mistake.message
     assert mistake.hint
+    assert (len(mistake.message) < 300, mistake.message.isprintable()) == (True, True)
     assert (mistake.container, mistake.source) == ("bot", "bot")
 
 

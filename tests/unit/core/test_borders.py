@@ -26,6 +26,7 @@ MAY_PRINT = {
     "stack/rotator/__main__.py": "a program of its own that supervisord starts",
     "stack/rotator/certificates.py": "a program of its own that the rotator starts",
     "stack/companion/__main__.py": "a program of its own that supervisord starts",
+    "stack/companion/opener.py": "a process that this program forks, which ends without what its parent would do",
     "gateway/__main__.py": "a program of its own that supervisord starts",
     "gateway/server.py": "part of that program: its standard error is its log",
     "gateway/app.py": "the same",

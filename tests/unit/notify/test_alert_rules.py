@@ -26,6 +26,8 @@ def event(name: str, outcome: str = "failed", target: str = "nasos", **detail: s
         ("tls.expiring", "failed", Urgency.FAILURE),
         ("program.failed", "failed", Urgency.FAILURE),
         ("ledger.damaged", "failed", Urgency.FAILURE),
+        ("host.disk", "failed", Urgency.FAILURE),
+        ("host.disk", "ok", None),
         ("something.new", "failed", Urgency.WARNING),
         ("something.new", "unknown", Urgency.WARNING),
         ("vault.unseal", "ok", Urgency.WARNING),

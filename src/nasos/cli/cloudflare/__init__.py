@@ -1,7 +1,8 @@
 """``nasos cloudflare``: what labels ask for, compared with what the zone holds.
 
 ``target`` builds what the commands work with, ``commands`` are they, ``companion`` is the one that goes on, ``shown``
-is what people and programs see; ``zone`` is the zone's own security.
+is what people and programs see; ``zone`` is the zone's own security, ``looks`` what the
+security test asks.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def token_of(settings: Settings) -> Secret:
     Raises:
         SettingsError: There is none.
     """
-    token = settings.cloudflare.api_token or _stored(settings, RECORDS)
+    token = settings.cloudflare.api_token or stored(settings, RECORDS)
     if token is None:
         raise _no_token(RECORDS)
     return token
@@ -83,7 +83,7 @@ def zone_client_of(settings: Settings) -> Client:
     """
     from nasos.cloudflare.client import Client
 
-    token = _stored(settings, ZONE) or settings.cloudflare.api_token
+    token = stored(settings, ZONE) or settings.cloudflare.api_token
     if token is None:
         raise _no_token(ZONE)
     return Client(token, settings.cloudflare.table.api)
@@ -96,7 +96,7 @@ def _no_token(path: str) -> SettingsError:
     )
 
 
-def _stored(settings: Settings, path: str) -> Secret | None:
+def stored(settings: Settings, path: str) -> Secret | None:
     """What is in Vault; None where there is no Vault, or nothing there."""
     if not settings.vault_connection and not (settings.home / "stack.json").exists():
         return None

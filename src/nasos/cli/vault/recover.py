@@ -8,6 +8,7 @@ import click
 
 from nasos.cli.output import note, say
 from nasos.cli.passphrase import asked
+from nasos.cli.recorded import recorded
 from nasos.cli.vault.shares import asked_shares
 from nasos.cli.vault.target import Target
 from nasos.stack.embedded import Stack
@@ -33,7 +34,7 @@ def recover() -> None:
         stack = Stack.existing(target.settings)
         report = recover_stack(stack, shares, tell, lambda: asked("passphrase of the unseal key"))
     else:
-        with closing(target.api()) as api:
+        with closing(target.api()) as api, recorded(target.settings, "vault.recover", api.address):
             report = mend(api, target.desired, target.files, shares, ours=False, ledger=ledger, tell=tell)
     note("  nasos up checks everything once more, and sets again what OpenBao forgets at a restart")
     say(f"recovered: {len(report.steps)} steps, and a new operator credential in {target.files.credentials}")

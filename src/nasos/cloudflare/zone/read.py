@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
 
 import msgspec
 
 from nasos.cloudflare.answers import Zone
 from nasos.cloudflare.client import Client
+from nasos.cloudflare.refusal import NO_RULESET
 from nasos.cloudflare.zone.plan import Phase, State
 from nasos.cloudflare.zone.rules import DDOS, PHASES, Rule
 from nasos.cloudflare.zone.settings import Note, Observed
 from nasos.errors import CloudflareRefused, PermissionMissing
-
-NO_RULESET: Final = 10003
-"""Nobody has made a rule in this phase yet."""
 
 
 class _Setting(msgspec.Struct, frozen=True):

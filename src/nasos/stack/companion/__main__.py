@@ -1,4 +1,7 @@
-"""``python -m nasos.stack.companion DUTIES``: what supervisord starts."""
+"""``python -m nasos.stack.companion DUTIES``: what supervisord starts.
+
+Rules: it confines itself before it asks anybody anything; the credential and the compose file are opened for it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,10 @@ import signal
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 
+from nasos.bot.sandbox import enter
 from nasos.bot.tether import seal_memory
 from nasos.cloudflare.client import Manner
 from nasos.cloudflare.companion import PATIENCE, Companion
@@ -14,23 +20,30 @@ from nasos.cloudflare.feeds import feed_of
 from nasos.cloudflare.site import Site, connected
 from nasos.cloudflare.stop import Stop
 from nasos.cloudflare.tokens import RECORDS, token_in
-from nasos.errors import Error, SecretNotFound
-from nasos.files import ExclusiveLock
+from nasos.errors import Error, FileRefused, SecretNotFound
+from nasos.files import ExclusiveLock, private_content
 from nasos.ledger import Ledger, Outcome
 from nasos.secret import Secret
 from nasos.settings import AppRole, VaultConnection
+from nasos.stack.companion.confinement import UNIX, confinement
 from nasos.stack.companion.duties import Duties
+from nasos.stack.companion.opener import Opener
 from nasos.vault import VaultClient
+from nasos.vault.auth import role_of
 
 ACTOR = "companion"
+CREDENTIAL, CONTAINERS = "k", "c"
 
 
 def main(duties: Duties) -> None:
     """Follow until SIGTERM."""
     seal_memory()
+    compose = {} if duties.containers.startswith(UNIX) else {CONTAINERS: Path(duties.containers)}
+    opener = Opener({CREDENTIAL: duties.credential, **compose})
+    confined = enter(confinement(duties))
 
     def connect(stop: Stop) -> Site:
-        connection = VaultConnection(duties.vault, duties.ca_file, AppRole("", secret_id_file=duties.credential))
+        connection = VaultConnection(duties.vault, duties.ca_file, _credential(opener, duties.credential))
         with VaultClient(connection, prefix="nasos") as vault:
             token = token_in(_fields(vault), RECORDS)
         return connected(token, duties.settings, duties.owner, Manner(PATIENCE, 10.0, sleep=stop.sleep))
@@ -46,7 +59,17 @@ def main(duties: Duties) -> None:
     with Stop() as stop, ExclusiveLock(duties.directory / "lock", "a companion for this directory"):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop.ring)
-        Companion(feed_of(duties.containers, None), connect, duties.directory, tell).run(stop)
+        feed = feed_of(duties.containers, None, partial(opener.open, CONTAINERS))
+        Companion(feed, connect, duties.directory, tell, confined=confined).run(stop)
+
+
+def _credential(opener: Opener, file: Path) -> AppRole:
+    """As it is now: it is replaced while we run."""
+    try:
+        fd = opener.open(CREDENTIAL)
+    except OSError as error:
+        raise FileRefused(f"cannot read {file}: {(error.strerror or '').lower()}", f"ls -l {file}") from None
+    return role_of(private_content(fd, file), file)
 
 
 def _fields(vault: VaultClient) -> Mapping[str, Secret]:

@@ -7,14 +7,14 @@ cannot be understood stops whoever asks, and is not taken for one that lets ever
 from __future__ import annotations
 
 import enum
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from nasos.errors import TlsError
-from nasos.files import atomic_write, private_directory
+from nasos.files import atomic_write, fsync_directory, private_directory
 from nasos.stack.home import Home
 from nasos.tls import nginx
 from nasos.tls.trust import edge_pairs
@@ -30,8 +30,16 @@ class Stage(enum.StrEnum):
     """nginx asks nobody for a client certificate."""
     ASKING = "asking"
     """It asks, and lets everybody in."""
+    UNPROVEN = "unproven"
+    """Nobody gets in but Cloudflare with our certificate, and whether that works is being seen."""
     REQUIRED = "required"
-    """Nobody gets in but Cloudflare with our certificate."""
+    """Seen to work: from here on it stays so."""
+
+
+CLOSED: Final = frozenset({Stage.UNPROVEN, Stage.REQUIRED})
+FIRST_PAUSE: Final = timedelta(minutes=5)
+LONGEST_PAUSE: Final = timedelta(hours=6)
+"""Between two tries of the rotator's, doubled by each failure."""
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +55,16 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     stage: Stage = Stage.OPEN
     pulls_end: datetime | None = None
     """Until when the client certificate is valid."""
+    failures: int = 0
+    """Of the rotator, one after the other."""
+    tried: datetime | None = None
+    """When it failed last."""
+
+    def held(self, now: datetime) -> bool:
+        """Whether the rotator is to leave Cloudflare alone for a while; a clock that was ahead holds nobody up."""
+        if not self.failures or self.tried is None or now < self.tried:
+            return False
+        return now - self.tried < min(FIRST_PAUSE * (1 << min(self.failures - 1, 16)), LONGEST_PAUSE)
 
 
 def place(home: Home) -> Path:
@@ -75,6 +93,20 @@ def remember(home: Home, memory: Memory) -> None:
     atomic_write(place(home) / NAME, msgspec.json.encode(memory))
 
 
+def known(home: Home) -> bool:
+    """Whether the way there was begun; also where what is known of it is damaged."""
+    return (place(home) / NAME).exists()
+
+
+def forget(home: Home) -> None:
+    """The way back begins: nothing is renewed at Cloudflare any more, and the way there is proven anew.
+
+    The CAs of our client certificates stay: Cloudflare still has one, and the next way there knows it by them.
+    """
+    (place(home) / NAME).unlink(missing_ok=True)
+    fsync_directory(place(home))
+
+
 def front(home: Home) -> nginx.Cloudflare | None:
     """What nginx is told.
 
@@ -86,7 +118,7 @@ def front(home: Home) -> nginx.Cloudflare | None:
         return None
     if not authorities.exists():
         raise _damaged(authorities)
-    return nginx.Cloudflare((*known.ipv4, *known.ipv6), authorities, required=known.stage is Stage.REQUIRED)
+    return nginx.Cloudflare((*known.ipv4, *known.ipv6), authorities, required=known.stage in CLOSED)
 
 
 def _damaged(path: Path) -> TlsError:

@@ -3,20 +3,18 @@
 Rules: each step first asks whether it is done already, so that a run that was killed is simply run again; each is
 proven before the next. The order is the one in which nobody is locked out: our certificate for the origin, then nginx
 trusts the client certificate's CA and asks for it, then Cloudflare gets it and shows it, then the zone is strict, and
-only when a request of ours has come in through Cloudflare with that certificate does nginx refuse everybody else. When
-one fails right after that, it lets them in again; what an earlier run required stays required, whatever fails. The way
+only when a request of ours has come in through Cloudflare with that certificate does nginx refuse everybody else. Until
+one has come in after that, too, it is a try: what fails then lets them in again, also in the run after one that was
+killed. What was seen to work stays required, whatever fails later. One at a time, under the lock of renewals. The way
 back is ``mode = "dev"`` and ``nasos tls setup``.
 """
 
 from __future__ import annotations
 
-import json
-import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 from msgspec import structs
@@ -28,10 +26,11 @@ from nasos.cloudflare.names import holds, same
 from nasos.cloudflare.pulls import Pull
 from nasos.cloudflare.ranges import accepted, fetched, parsed
 from nasos.errors import CloudflareRefused, CloudflareUnreachable, TlsError, UsageError
-from nasos.files import atomic_write
+from nasos.files import ExclusiveLock, atomic_write
 from nasos.settings import Settings
 from nasos.stack.home import Home
-from nasos.stack.origin.memory import PULLS, Memory, Stage, place, recall, remember
+from nasos.stack.origin.memory import CLOSED, PULLS, Memory, Stage, place, recall, remember
+from nasos.stack.origin.witness import Witness, let_in, trusted
 from nasos.tls import pulls
 from nasos.tls.pairs import Front
 
@@ -39,10 +38,9 @@ STALE: Final = timedelta(days=1)
 """Age at which Cloudflare's addresses are asked for again."""
 DEPLOYED_SECONDS: Final = 600.0
 """Patience until all of Cloudflare has a client certificate; "a few minutes" (its documentation)."""
-PROOFS: Final = 10
-"""Requests, a second apart, of which one has to come in as it should."""
-LOOKS: Final = 20
-"""At the log, which is written after the answer."""
+PAUSES: Final = (1.0, 2.0, 5.0)
+"""Seconds between two looks whether it has; the last one again and again."""
+_LOGS: Final = "./nasos logs nginx"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +52,10 @@ class Switch:
     client: Client
     zone: Zone
     front: Front
-    reach: Callable[[str, str], None]
-    """Ask for a path of a host as a visitor does, through Cloudflare."""
+    reach: Callable[[str, str], int | None]
+    """Ask for a path of a host as a visitor does, through Cloudflare; the status of the answer, where that is told."""
+    knock: Callable[[str, pulls.Pulling, str], None]
+    """Ask nginx, past Cloudflare, for a path of a host with a client certificate."""
     say: Callable[[str], None]
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     sleep: Callable[[float], None] = time.sleep
@@ -69,42 +69,49 @@ class Switch:
         for host in self.settings.tls.hosts:
             if not holds(same(self.zone.name), same(host)):
                 raise UsageError(f"{host} is not in the zone {self.zone.name}", "hosts under [tls] in nasos.toml")
-        self._remember(zone=self.zone.id, api=self.settings.cloudflare.table.api)
+        with self._alone():
+            self._remember(zone=self.zone.id, api=self.settings.cloudflare.table.api)
 
-    def addresses(self) -> None:
-        """Cloudflare's own, believed or left as they were.
+    def addresses(self) -> bool:
+        """Cloudflare's own, believed or left as they were; whether they are others than before.
 
         Raises:
             CloudflareUnreachable: The list cannot be believed.
         """
-        known = recall(self.home)
-        old = parsed(known.ipv4, known.ipv6) if known.ipv4 and known.ipv6 else None
-        new = accepted(fetched(self.client), old)
-        texts = {"ipv4": tuple(map(str, new.ipv4_cidrs)), "ipv6": tuple(map(str, new.ipv6_cidrs))}
-        self._remember(fetched=self.now(), **texts)
-        self._take_over()
-        self.say(f"Cloudflare's addresses: {len(new.texts)} networks")
+        with self._alone():
+            known = self._still()
+            old = parsed(known.ipv4, known.ipv6) if known.ipv4 and known.ipv6 else None
+            new = accepted(fetched(self.client), old)
+            texts = {"ipv4": tuple(map(str, new.ipv4_cidrs)), "ipv6": tuple(map(str, new.ipv6_cidrs))}
+            self._remember(fetched=self.now(), **texts)
+            self._take_over()
+        self.say(f"addresses: {len(new.texts)} networks of Cloudflare's, checked against those known before")
+        return (*known.ipv4, *known.ipv6) != new.texts
 
-    def client_certificate(self) -> None:
-        """Cloudflare has one of ours, and shows it; one that nears its end is replaced.
+    def client_certificate(self) -> bool:
+        """Cloudflare has one of ours, and shows it; one that nears its end is replaced. Whether it is another one.
 
         Raises:
             CloudflareRefused: Somebody else's is there.
             CloudflareUnreachable: It is not deployed in time; run again.
         """
-        there = self._ours()
-        good = [each for each in there if pulls.ends(each.certificate.encode()) - self.now() > pulls.RENEW]
-        chosen = good[-1] if good else self._uploaded()
-        self._await_deployed(chosen)
-        if not api.enabled(self.client, self.zone):
-            api.enable(self.client, self.zone)
-        for each in there:
-            if each.id != chosen.id:
-                api.remove(self.client, self.zone, each)
-        self._forget_authorities()
-        end = pulls.ends(chosen.certificate.encode())
-        self._remember(pulls_end=end)
-        self.say(f"Cloudflare shows our client certificate, until {end:%Y-%m-%d}")
+        with self._alone():
+            self._still()
+            there = self._ours()
+            good = [each for each in there if pulls.ends(each.certificate.encode()) - self.now() > pulls.RENEW]
+            chosen = good[-1] if good else self._uploaded()
+            self._await_deployed(chosen)
+            if not api.enabled(self.client, self.zone):
+                api.enable(self.client, self.zone)
+            for each in there:
+                if each.id != chosen.id:
+                    api.remove(self.client, self.zone, each)
+            self._forget_authorities()
+            end = pulls.ends(chosen.certificate.encode())
+            self._remember(pulls_end=end)
+        still = "" if recall(self.home).stage in CLOSED else ", and lets everybody in still"
+        self.say(f"client certificate: Cloudflare has ours, until {end:%Y-%m-%d}; nginx asks for it{still}")
+        return not good
 
     def require(self) -> None:
         """Nginx refuses everybody else, from the moment on at which that is proven to work.
@@ -112,18 +119,41 @@ class Switch:
         Raises:
             TlsError: No request came in through Cloudflare with our certificate; what was not required before is not.
         """
-        begun = recall(self.home).stage is not Stage.REQUIRED
-        if begun:
-            self._prove_all("before it is required")
-            self._enforce(Stage.REQUIRED)
-        try:
-            self._prove_all("since it is required" if begun else "and it stays required")
-        except TlsError:
-            # Only what this run began: else whoever disturbs the way through Cloudflare would open the one past it.
+        with self._alone():
+            begun = self._still().stage is not Stage.REQUIRED
             if begun:
-                self._enforce(Stage.ASKING)
+                self._begun()
+            else:
+                self._prove_all("and it stays required")
+        self.say(
+            "closed: a request through Cloudflare came in with our client certificate, and nobody else is answered"
+        )
+
+    def _begun(self) -> None:
+        if recall(self.home).stage is Stage.ASKING:
+            self._prove_all("before it is required")
+        try:
+            self._enforce(Stage.UNPROVEN)
+            self._prove_all("since it is required")
+        except TlsError:
+            # Only what is a try still: else whoever disturbs the way through Cloudflare would open the one past it.
+            self._enforce(Stage.ASKING)
             raise
-        self.say("nginx answers Cloudflare with our client certificate, and nobody else")
+        self._remember(stage=Stage.REQUIRED)
+
+    def _still(self) -> Memory:
+        """What is known, under the lock.
+
+        Raises:
+            TlsError: Somebody went the way back meanwhile.
+        """
+        known = recall(self.home)
+        if known.zone != self.zone.id:
+            raise TlsError("somebody went the way back, or to another zone, meanwhile", "run it again")
+        return known
+
+    def _alone(self) -> ExclusiveLock:
+        return ExclusiveLock(self.home.root / "renew.lock", "a renewal of the edge's certificate")
 
     def _ours(self) -> list[Pull]:
         """Client certificates of CAs that nginx trusts, the oldest first.
@@ -145,21 +175,31 @@ class Switch:
         fresh = pulls.fresh(self.now())
         # Trusted before it is shown: killed in between, there is one CA more, which has signed nothing else.
         self._trust(self._authorities() + fresh.ca)
-        if recall(self.home).stage is Stage.OPEN:
-            self._enforce(Stage.ASKING)
-        else:
-            self._take_over()
+        runs = self._enforce(Stage.ASKING) if recall(self.home).stage is Stage.OPEN else self._take_over()
+        if runs:
+            self._prove_trusted(fresh)
         return api.upload(self.client, self.zone, fresh.certificate.decode(), fresh.key)
 
+    def _prove_trusted(self, fresh: pulls.Pulling) -> None:
+        """Old workers trust what they were started with: Cloudflare gets nothing to show that nginx may refuse."""
+        host = self.settings.tls.hosts[0]
+
+        def knock(path: str) -> None:
+            self.knock(host, fresh, path)
+
+        if self._witness().until_seen(host, knock, trusted) is not None:
+            raise TlsError("nginx does not take the new client certificate; Cloudflare was not given it", _LOGS)
+
     def _await_deployed(self, chosen: Pull) -> None:
-        left = DEPLOYED_SECONDS
+        left, pauses = DEPLOYED_SECONDS, iter(PAUSES)
         while chosen.status != "active":
             if left <= 0:
                 raise CloudflareUnreachable(
                     f"Cloudflare has not deployed our client certificate yet ({chosen.status})", "run it again later"
                 )
-            self.sleep(5)
-            left -= 5
+            pause = next(pauses, PAUSES[-1])
+            self.sleep(pause)
+            left -= pause
             again = [each for each in api.pulls_of(self.client, self.zone) if each.id == chosen.id]
             if not again:
                 raise CloudflareRefused("somebody removed our client certificate meanwhile", "run it again")
@@ -187,13 +227,14 @@ class Switch:
     def _trust(self, authorities: bytes) -> None:
         atomic_write(place(self.home) / PULLS, authorities, 0o644, owner=self.home.users.uid("nginx"))
 
-    def _enforce(self, stage: Stage) -> None:
+    def _enforce(self, stage: Stage) -> bool:
         self._remember(stage=stage)
-        self._take_over()
+        return self._take_over()
 
-    def _take_over(self) -> None:
+    def _take_over(self) -> bool:
+        """What is known now is what nginx does; False: it does not run, and will do so when it starts."""
         self.front.check()
-        self.front.reload()
+        return self.front.reload()
 
     def _remember(self, **changed: object) -> None:
         remember(self.home, structs.replace(recall(self.home), **changed))
@@ -203,48 +244,15 @@ class Switch:
             self._prove(host, when)
 
     def _prove(self, host: str, when: str) -> None:
-        """Ask until it is seen: for a moment after a reload nginx's old workers still answer."""
-        for left in reversed(range(PROOFS)):
-            flaw = self._flaw(host)
-            if flaw is None:
-                return
-            if not left:
-                raise TlsError(f"a request for {host} {flaw[0]}, {when}", flaw[1])
-            self.sleep(1)
+        flaw = self._witness().until_seen(host, lambda path: self.reach(host, path), let_in)
+        if flaw is not None:
+            raise TlsError(f"a request for {host} {flaw.what}, {when}", flaw.hint)
 
-    def _flaw(self, host: str) -> tuple[str, str] | None:
-        """A request for something that nobody else can know of, looked for in our own log."""
-        path = f"/.well-known/nasos-{secrets.token_hex(8)}"
-        self.reach(host, path)
-        line, log = None, self.home.root / "nginx" / "access.log"
-        for _ in range(LOOKS):
-            line = _logged(log, path)
-            if line is not None:
-                break
-            self.sleep(0.1)
-        if line is None:
-            return "did not reach nginx", f"does the proxied record of {host} lead here, and is the port open?"
-        if line.get("pulled") != "SUCCESS" or line.get("status") == 444:
-            return "came in without our client certificate", f"is {host} a proxied record? ./nasos cloudflare plan"
-        return None
+    def _witness(self) -> Witness:
+        return Witness(self.home.root / "nginx" / "access.log", self.sleep)
 
 
 def stale(known: Memory, now: datetime) -> bool:
     """Whether addresses or client certificate are to be looked after."""
     asked = known.fetched is None or now - known.fetched >= STALE
     return asked or known.pulls_end is None or known.pulls_end - now <= pulls.RENEW
-
-
-def _logged(log: Path, path: str) -> dict[str, object] | None:
-    try:
-        lines = log.read_text(errors="replace").splitlines()[-2000:]
-    except OSError:
-        return None
-    for line in reversed(lines):
-        if path in line:
-            try:
-                found = json.loads(line)
-            except ValueError:
-                return None
-            return found if isinstance(found, dict) else None
-    return None

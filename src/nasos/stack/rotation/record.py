@@ -1,10 +1,12 @@
 """Each step of a rotation, on record twice: as an event of the ledger, and as a line of ``log/rotate.log``.
 
-Rules: neither holds a value; the log is opened for each line, so that it may be put aside at any moment.
+Rules: neither holds a value; the log is opened for each line, so that it may be put aside at any moment. A log that
+cannot be written stops no rotation half-way: the ledger has the step.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -28,8 +30,9 @@ def recorder(home: Home, actor: str = "rotator") -> Tell:
 
 def _log(path: Path, text: str) -> None:
     stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(fd, f"{stamp} {text}\n".encode())
-    finally:
-        os.close(fd)
+    with contextlib.suppress(OSError):
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, f"{stamp} {text}\n".encode())
+        finally:
+            os.close(fd)
