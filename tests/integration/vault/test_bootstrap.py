@@ -162,7 +162,7 @@ def test_drift_beyond_the_operator_is_named_and_needs_root(vault: VaultUnderTest
 
 def test_what_openbao_forgets_at_a_restart_is_set_again(vault: VaultUnderTest) -> None:
     """After a restart the sys/ audit setting is gone; the operator may set it to this value, and to no other."""
-    vault.restart()
+    vault.start_again()
     assert set(vault.server.bootstrap().steps) <= {"log policies and mount settings readably"}
     assert vault.server.bootstrap().steps == ()
     token = login(vault, "operator")
